@@ -259,8 +259,8 @@ def alignment_error_rate(
 ) -> AlignmentScore:
     """Corpus alignment error rate of Och and Ney 2003: links are counted over all sentences, then divided.
 
-    With A predicted, S sure and P ⊇ S possible links: precision = |A ∩ P| / |A|, recall = |A ∩ S| / |S|,
-    AER = 1 − (|A ∩ S| + |A ∩ P|) / (|A| + |S|). One set of (source, target) links per sentence; S is added
+    With A predicted, S sure and P ⊇ S possible links: precision = ``|A ∩ P| / |A|``, recall = ``|A ∩ S| / |S|``,
+    AER = ``1 − (|A ∩ S| + |A ∩ P|) / (|A| + |S|)``. One set of (source, target) links per sentence; S is added
     to P where it is missing. Precision is 0 when nothing was predicted. Chapter 8.
 
     Raises :class:`CourseError` for unequal numbers of sentences, and when the gold has no sure link.
