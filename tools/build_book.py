@@ -1,0 +1,110 @@
+"""Build the book: run the notebooks whose inputs changed, then make the HTML with every warning an error.
+
+Everything happens below ``_build``: the committed notebooks stay as they are. An executed notebook is kept
+under a key made of its own cells, the package and the lock file, so it is neither stale nor run twice.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import nbformat
+from run_notebooks import ROOT, book_notebooks, execute_all
+
+BUILD = ROOT / "_build"
+EXECUTED = BUILD / "notebooks"
+SOURCE = BUILD / "source"
+HTML = BUILD / "html"
+STAMP = BUILD / "html.key"
+
+
+def digest(parts: Iterable[bytes]) -> str:
+    """One key for all the parts, in order."""
+    key = hashlib.sha256()
+    for part in parts:
+        key.update(hashlib.sha256(part).digest())
+    return key.hexdigest()[:32]
+
+
+def files_below(folder: Path) -> list[Path]:
+    """Every file below the folder that is a source, in order."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and not any(part.startswith((".", "__")) for part in path.relative_to(folder).parent.parts)
+    )
+
+
+def folder_key(folder: Path) -> str:
+    """A key for the names and contents of all files below a folder."""
+    return digest(
+        part for path in files_below(folder) for part in (str(path.relative_to(ROOT)).encode(), path.read_bytes())
+    )
+
+
+def notebook_key(path: Path, package: str) -> str:
+    """What a notebook's outputs depend on: its cells, the package, the locked versions, the Python."""
+    cells = [(cell.cell_type, cell.source, cell.metadata) for cell in nbformat.read(path, as_version=4).cells]
+    lock = (ROOT / "requirements.lock").read_bytes()
+    return digest([json.dumps(cells).encode(), package.encode(), lock, sys.version.encode()])
+
+
+def executed_notebooks() -> dict[Path, Path]:
+    """Each notebook of the book with its executed copy; those whose inputs changed are run first."""
+    package = folder_key(ROOT / "course_pkg")
+    kept = {path: EXECUTED / f"{path.stem}-{notebook_key(path, package)}.ipynb" for path in book_notebooks()}
+    EXECUTED.mkdir(parents=True, exist_ok=True)
+    stale = [path for path, copy in kept.items() if not copy.exists()]
+    print(f"Notebooks: {len(stale)} to run, {len(kept) - len(stale)} unchanged", flush=True)
+    for path, notebook in execute_all(stale).items():
+        nbformat.write(notebook, kept[path])
+    for old in set(EXECUTED.glob("*.ipynb")) - set(kept.values()):
+        old.unlink()
+    return kept
+
+
+def assemble(executed: dict[Path, Path]) -> None:
+    """Lay out what the site is made of, with executed notebooks in the place of the committed ones."""
+    shutil.rmtree(SOURCE, ignore_errors=True)
+    ignored = shutil.ignore_patterns(".*", "__pycache__")
+    for folder in ("book", "tools/ext"):
+        shutil.copytree(ROOT / folder, SOURCE / folder, ignore=ignored)
+    for name in ("_config.yml", "_toc.yml"):
+        shutil.copy2(ROOT / name, SOURCE / name)
+    for path, copy in executed.items():
+        shutil.copy2(copy, SOURCE / path.relative_to(ROOT))
+
+
+def build_html() -> None:
+    """Run Jupyter Book over the assembled folder; a warning ends the program with status 1."""
+    command = [str(Path(sys.executable).with_name("jupyter-book")), "build"]
+    command += [str(SOURCE), "--path-output", str(ROOT), "-W", "-n", "--keep-going", "--all", "-q"]
+    STAMP.unlink(missing_ok=True)
+    shutil.rmtree(HTML, ignore_errors=True)
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE / "tools/ext")}
+    if subprocess.run(command, cwd=SOURCE, env=environment).returncode:
+        sys.exit("The book was not built: see the warnings above.")
+
+
+def main() -> None:
+    """Build the book unless the pages at hand were made from the very same inputs."""
+    executed = executed_notebooks()
+    assemble(executed)
+    key = digest([folder_key(SOURCE).encode(), *(path.name.encode() for path in executed.values())])
+    key = digest([key.encode(), folder_key(ROOT / "course_pkg").encode()])
+    index = HTML / "index.html"
+    if index.exists() and STAMP.exists() and STAMP.read_text() == key:
+        print("The pages are up to date.")
+    else:
+        build_html()
+        STAMP.write_text(key)
+    print(f"\nOpen {index.as_uri()}\nor run `make serve` and open http://127.0.0.1:8000/")
+
+
+if __name__ == "__main__":
+    main()
