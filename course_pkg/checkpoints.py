@@ -1,0 +1,157 @@
+"""Model folders: ``model.safetensors`` (half precision), ``config.json`` and ``tokenizer.json``. Chapter 7."""
+
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+
+from course_pkg import models
+from course_pkg.models import EncoderDecoder
+from course_pkg.notation import CourseError
+from course_pkg.vocabulary import Vocabulary
+
+__all__ = ["FORMAT", "Stored", "build", "find", "load", "published", "save", "write_atomically"]
+
+FORMAT = 1
+BUILDERS = {"rnnsearch": models.rnnsearch, "rnn_encoder_decoder": models.rnn_encoder_decoder}
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A model with what is needed to use it.
+
+    Attributes:
+        model: in evaluation mode, in single precision.
+        source: vocabulary of the source side.
+        target: vocabulary of the target side; the same object if the sides share one.
+        config: the contents of ``config.json``.
+    """
+
+    model: EncoderDecoder
+    source: Vocabulary
+    target: Vocabulary
+    config: dict[str, Any]
+
+
+def build(description: dict[str, Any], *, source_vocabulary: int, target_vocabulary: int) -> EncoderDecoder:
+    """The model that a recipe's ``[model]`` table describes.
+
+    Raises:
+        CourseError: an unknown architecture or setting.
+    """
+    settings = dict(description)
+    architecture = settings.pop("architecture", None)
+    if architecture not in BUILDERS:
+        raise CourseError(f"Unknown architecture {architecture!r}: choose one of {', '.join(BUILDERS)}.")
+    try:
+        return BUILDERS[architecture](
+            source_vocabulary=source_vocabulary, target_vocabulary=target_vocabulary, **settings
+        )
+    except TypeError as error:
+        raise CourseError(f"The model's settings do not fit {architecture}: {error}.") from error
+
+
+def write_atomically(path: Path, content: bytes | str) -> None:
+    """Write a file whole or not at all; a failure leaves what was there before."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def save(folder: Path, stored: Stored) -> None:
+    """Write a model folder whole or not at all. Parameters that are shared are written once, as fp16."""
+    tensors = {name: p.detach().cpu().half().contiguous() for name, p in stored.model.named_parameters()}
+    shared = stored.source is stored.target
+    sides = {"shared": stored.source} if shared else {"source": stored.source, "target": stored.target}
+    config = json.dumps({"format": FORMAT, **stored.config}, indent=1, ensure_ascii=False) + "\n"
+    vocabularies = json.dumps({side: v.to_json() for side, v in sides.items()}, ensure_ascii=False)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        safetensors.torch.save_file(tensors, temporary / "model.safetensors")
+        (temporary / "config.json").write_text(config, encoding="utf-8")
+        (temporary / "tokenizer.json").write_text(vocabularies, encoding="utf-8")
+        os.chmod(temporary, 0o755)
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(temporary, folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def published() -> list[str]:
+    """Names of the models that come with the package."""
+    weights = Path(str(resources.files("course_pkg"))) / "weights"
+    if not weights.is_dir():
+        return []
+    return sorted(folder.name for folder in weights.iterdir() if (folder / "config.json").is_file())
+
+
+def find(name_or_folder: str | Path) -> Path:
+    """The folder of a published model, or the folder given.
+
+    Raises:
+        CourseError: neither a published name nor a model folder.
+    """
+    if str(name_or_folder) in published():
+        return Path(str(resources.files("course_pkg"))) / "weights" / str(name_or_folder)
+    folder = Path(name_or_folder)
+    if not folder.is_dir():
+        choices = ", ".join(published()) or "none is installed"
+        raise CourseError(f"No model {name_or_folder}: give a model folder or one of {choices}.")
+    missing = [f for f in ("config.json", "model.safetensors", "tokenizer.json") if not (folder / f).is_file()]
+    if missing:
+        raise CourseError(f"{folder} is not a model folder: it lacks {', '.join(missing)}.")
+    return folder
+
+
+def load(name_or_folder: str | Path, *, device: torch.device | str = "cpu") -> Stored:
+    """A published model by name, or any model folder.
+
+    Raises:
+        CourseError: no such model, or files that are damaged or were not written by `save`.
+    """
+    folder = find(name_or_folder)
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        sides = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+        tensors = safetensors.torch.load_file(folder / "model.safetensors")
+    except (OSError, ValueError, safetensors.SafetensorError) as error:
+        raise CourseError(f"The model in {folder} cannot be read ({error}): take another copy.") from error
+    if not isinstance(config, dict) or config.get("format") != FORMAT or not isinstance(sides, dict):
+        raise CourseError(f"The model in {folder} was not written by this package (format {FORMAT} expected).")
+    try:
+        source = Vocabulary.from_json(sides["shared"] if "shared" in sides else sides["source"])
+        target = source if "shared" in sides else Vocabulary.from_json(sides["target"])
+        with torch.device(device):
+            model = build(config["model"], source_vocabulary=len(source), target_vocabulary=len(target))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise CourseError(f"The model in {folder} is incomplete ({error!r} is missing): take another copy.") from error
+    _fill(model, tensors, folder)
+    return Stored(model.eval(), source, target, config)
+
+
+def _fill(model: EncoderDecoder, tensors: dict[str, torch.Tensor], folder: Path) -> None:
+    parameters = dict(model.named_parameters())
+    fits = set(parameters) == set(tensors) and all(parameters[n].shape == t.shape for n, t in tensors.items())
+    if not fits:
+        raise CourseError(f"The weights in {folder} do not fit its config.json: take another copy.")
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(tensors[name])

@@ -1,0 +1,209 @@
+"""The course's models, put together from their parts by one builder each.
+
+`rnn_encoder_decoder` (chapter 1) and `rnnsearch` (chapter 5) differ in what the decoder may look at, and in nothing
+else. Their defaults are the configuration of Bahdanau et al. 2015, §A.2.3 and §B.1.
+"""
+
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from course_pkg.attention import AdditiveScore, DotScore, GeneralScore, ScaledDotScore, Score, SoftAttention
+from course_pkg.batching import Batch
+from course_pkg.decoders import AttentiveDecoder, Decoder, DeepOutput, PlainDecoder, Rollout
+from course_pkg.encoders import BiGRUEncoder, Encoded, GRUEncoder, WordEmbedding
+from course_pkg.notation import CourseError
+from course_pkg.recurrent import GatedRecurrentUnit
+from course_pkg.vocabulary import BOS
+
+__all__ = ["EncoderDecoder", "count_parameters", "initialise_as_paper", "rnn_encoder_decoder", "rnnsearch"]
+
+
+@final
+class EncoderDecoder(nn.Module):
+    """An encoder and a decoder, nothing more.
+
+    Args:
+        encoder: token ids and mask to `Encoded`.
+        decoder: drives one step at a time or all at once.
+    """
+
+    def __init__(self, encoder: GRUEncoder | BiGRUEncoder, decoder: Decoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+
+    def encode(self, source: Tensor, mask: Tensor) -> Encoded:
+        """Read a padded batch of sources."""
+        return self.encoder(source, mask)
+
+    def forward(self, batch: Batch) -> Rollout:
+        """Teacher forcing over a batch."""
+        return self.decoder(batch.inputs, self.encode(batch.source, batch.source_mask))
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Number of trainable numbers; a shared tensor counts once."""
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+
+
+def _score(name: str, query_size: int, annotation_size: int, alignment_size: int) -> Score:
+    if name == "additive":
+        return AdditiveScore(query_size, annotation_size, alignment_size)
+    if name == "scaled-dot":
+        return ScaledDotScore(query_size, annotation_size, alignment_size)
+    if name == "general":
+        return GeneralScore(query_size, annotation_size)
+    if name == "dot":
+        if query_size != annotation_size:
+            raise CourseError(f"The dot score compares equal widths; query {query_size}, annotation {annotation_size}.")
+        return DotScore()
+    raise CourseError(f"score is {name!r}: choose additive, dot, scaled-dot or general.")
+
+
+def _embeddings(
+    source_vocabulary: int, target_vocabulary: int, size: int, dropout: float, share: bool
+) -> tuple[WordEmbedding, WordEmbedding]:
+    source = WordEmbedding(source_vocabulary, size, bos=BOS, dropout=dropout)
+    if not share:
+        return source, WordEmbedding(target_vocabulary, size, bos=BOS, dropout=dropout)
+    if source_vocabulary != target_vocabulary:
+        raise CourseError("Shared embeddings need one vocabulary for both sides.")
+    return source, source
+
+
+def rnnsearch(
+    *,
+    source_vocabulary: int,
+    target_vocabulary: int,
+    embedding_size: int = 620,
+    state_size: int = 1000,
+    alignment_size: int = 1000,
+    maxout_size: int = 500,
+    score: str = "additive",
+    order: str = "main-text",
+    reset: str = "before",
+    bias: bool = True,
+    share_embeddings: bool = False,
+    tie_output: bool = False,
+    embedding_dropout: float = 0.0,
+    annotation_dropout: float = 0.0,
+    output_dropout: float = 0.0,
+) -> EncoderDecoder:
+    """RNNsearch: a bidirectional encoder and a decoder that searches through it (Bahdanau et al. 2015; chapter 5).
+
+    Args:
+        source_vocabulary: ``K_x``.
+        target_vocabulary: ``K_y``.
+        embedding_size: ``E``, the paper's ``m``.
+        state_size: ``H``, the paper's ``n``, of each direction and of the decoder.
+        alignment_size: ``A``, the paper's ``n'``.
+        maxout_size: the paper's ``l``.
+        score: the alignment model; only ``"additive"`` is the paper's.
+        order: see `AttentiveDecoder`.
+        reset: see `course_pkg.recurrent`; ``"before"`` is the paper's.
+        bias: the biases that the paper's formulas leave out (§A.2.1).
+        share_embeddings: one embedding for both sides (not in the paper).
+        tie_output: ``W_o`` is the target embedding (not in the paper).
+        embedding_dropout: on embeddings (no dropout in the paper).
+        annotation_dropout: on annotations.
+        output_dropout: on the maxout units.
+    """
+    source, target = _embeddings(
+        source_vocabulary, target_vocabulary, embedding_size, embedding_dropout, share_embeddings
+    )
+    encoder = BiGRUEncoder(
+        source,
+        GatedRecurrentUnit(embedding_size, state_size, reset=reset, bias=bias),
+        GatedRecurrentUnit(embedding_size, state_size, reset=reset, bias=bias),
+        dropout=annotation_dropout,
+    )
+    decoder = AttentiveDecoder(
+        target,
+        GatedRecurrentUnit(embedding_size, state_size, reset=reset, bias=bias),
+        SoftAttention(_score(score, state_size, 2 * state_size, alignment_size)),
+        DeepOutput(
+            state_size,
+            embedding_size,
+            2 * state_size,
+            maxout_size,
+            target_vocabulary,
+            bias=bias,
+            dropout=output_dropout,
+            tied=target.weight if tie_output else None,
+        ),
+        annotation_size=2 * state_size,
+        summary_size=state_size,
+        order=order,
+        bias=bias,
+    )
+    return EncoderDecoder(encoder, decoder)
+
+
+def rnn_encoder_decoder(
+    *,
+    source_vocabulary: int,
+    target_vocabulary: int,
+    embedding_size: int = 620,
+    state_size: int = 1000,
+    maxout_size: int = 500,
+    reset: str = "before",
+    bias: bool = True,
+    share_embeddings: bool = False,
+    tie_output: bool = False,
+    embedding_dropout: float = 0.0,
+    annotation_dropout: float = 0.0,
+    output_dropout: float = 0.0,
+) -> EncoderDecoder:
+    """RNNencdec: the whole source in one vector (Cho et al. 2014; the baseline of Bahdanau et al. 2015; chapter 1).
+
+    The special case ``c_i = →h_{T_x}`` of `rnnsearch` (§A.2.2). Arguments as there.
+    """
+    source, target = _embeddings(
+        source_vocabulary, target_vocabulary, embedding_size, embedding_dropout, share_embeddings
+    )
+    encoder = GRUEncoder(
+        source,
+        GatedRecurrentUnit(embedding_size, state_size, reset=reset, bias=bias),
+        dropout=annotation_dropout,
+    )
+    output = DeepOutput(
+        state_size,
+        embedding_size,
+        state_size,
+        maxout_size,
+        target_vocabulary,
+        bias=bias,
+        dropout=output_dropout,
+        tied=target.weight if tie_output else None,
+    )
+    unit = GatedRecurrentUnit(embedding_size, state_size, reset=reset, bias=bias)
+    return EncoderDecoder(encoder, PlainDecoder(target, unit, output, context_size=state_size, bias=bias))
+
+
+@torch.no_grad()
+def initialise_as_paper(model: EncoderDecoder, *, seed: int) -> EncoderDecoder:
+    """The initialisation of Bahdanau et al. 2015, §B.1, in place.
+
+    Recurrent matrices are orthogonal (each gate's on its own), ``W_a`` and ``U_a`` come from N(0, 0.001²),
+    ``v_a`` and the biases are 0, the rest comes from N(0, 0.01²). Since ``v_a = 0``, α starts uniform.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    units = [module for module in model.modules() if isinstance(module, GatedRecurrentUnit)]
+    recurrent = {id(unit.weight_hh) for unit in units}
+    for name, parameter in model.named_parameters():
+        if id(parameter) in recurrent:
+            for gate in parameter.chunk(3):
+                gate.copy_(_orthogonal(gate.shape[0], generator))
+        elif name.endswith("v_a") or "bias" in name:
+            parameter.zero_()
+        else:
+            narrow = name.endswith(("W_a.weight", "U_a.weight"))
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * (0.001 if narrow else 0.01))
+    return model
+
+
+def _orthogonal(size: int, generator: torch.Generator) -> Tensor:
+    """The ``U`` factor of a Gaussian matrix's singular value decomposition, as GroundHog makes it."""
+    return torch.linalg.svd(torch.randn(size, size, generator=generator))[0]

@@ -1,0 +1,206 @@
+"""Recipes: one small TOML file for each published model, beside this reader. Chapter 6.
+
+A recipe holds every hyper-parameter, the data and the seed. `read` turns it into a `Recipe`; an unknown or
+misspelt key is refused rather than ignored.
+"""
+
+import dataclasses
+import tomllib
+import types
+import typing
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from course_pkg.notation import CourseError
+
+__all__ = ["Data", "Decoding", "Recipe", "Training", "VocabularyChoice", "names", "read"]
+
+
+@dataclass(frozen=True)
+class Data:
+    """What to learn from."""
+
+    train: str
+    """corpora to train on, such as ``multi30k:train``; several are joined with ``+``; or ``toy``"""
+    validation: str
+    """corpus that chooses the best epoch and fixes decoding"""
+    source: str = "en"
+    """source language"""
+    target: str = "fr"
+    """target language"""
+    source_file: str = ""
+    """a file of source sentences, used when ``train`` is ``files``"""
+    target_file: str = ""
+    """a file of their translations"""
+    validation_source_file: str = ""
+    """source sentences for validation, used when ``validation`` is ``files``"""
+    validation_target_file: str = ""
+    """their translations"""
+    max_length: int = 100
+    """pairs with more tokens on either side are left out of training"""
+    max_words: int = 0
+    """pairs with more words on either side are left out of training; 0 for no limit"""
+    pairs: int = 0
+    """number of training pairs: how many the toy makes, or the first so many of a corpus; 0 for all"""
+    min_words: int = 3
+    """shortest toy sentence"""
+    toy_words: int = 14
+    """longest toy sentence"""
+
+
+@dataclass(frozen=True)
+class VocabularyChoice:
+    """How text becomes tokens."""
+
+    kind: str = "subword"
+    """``subword`` (byte-pair encoding) or ``word``"""
+    size: int = 8000
+    """entries, special tokens included"""
+    shared: bool = True
+    """one vocabulary for both languages"""
+
+
+@dataclass(frozen=True)
+class Training:
+    """How to learn."""
+
+    seed: int = 1
+    epochs: int = 10
+    batch_size: int = 64
+    buffer_batches: int = 20
+    """batches sorted together by length"""
+    reshuffle: bool = True
+    """a new order every epoch; the paper shuffles once"""
+    optimiser: str = "adam"
+    """``adam`` or ``adadelta`` (rho 0.95, epsilon 1e-6)"""
+    learning_rate: float = 1e-3
+    schedule: str = "constant"
+    """``constant`` or ``cosine`` (down to zero at the last update)"""
+    warmup: int = 0
+    """updates over which the learning rate rises from zero"""
+    clip: float = 1.0
+    """largest global norm of the gradient"""
+    label_smoothing: float = 0.0
+    reduction: str = "token"
+    """what the loss is divided by before clipping: ``sum`` (nothing), ``sentence`` or ``token``"""
+    initialisation: str = "modern"
+    """``paper`` (§B.1 of Bahdanau et al. 2015) or ``modern`` (uniform by fan-in)"""
+    precision: str = "32-true"
+    """``32-true``, ``bf16-mixed`` or another of Lightning's"""
+    select_by: str = "bleu"
+    """``bleu`` or ``nll`` on the validation corpus"""
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How the published model is decoded; fixed on the validation corpus."""
+
+    beam_size: int = 5
+    length_penalty: float = 1.0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything needed to train a model again."""
+
+    name: str
+    description: str
+    data: Data
+    model: dict[str, Any]
+    """``architecture`` and the arguments of its builder in `course_pkg.models`"""
+    vocabulary: VocabularyChoice = field(default_factory=VocabularyChoice)
+    training: Training = field(default_factory=Training)
+    decoding: Decoding = field(default_factory=Decoding)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The recipe as plain values, as it is stored in a model's ``config.json``."""
+        return dataclasses.asdict(self)
+
+
+def names() -> list[str]:
+    """The recipes that come with the package."""
+    files = resources.files(__name__).iterdir()
+    return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
+
+
+def read(name_or_file: str | Path, changes: Sequence[str] = ()) -> Recipe:
+    """Read a recipe by name or from a TOML file.
+
+    Args:
+        name_or_file: one of `names`, or a path.
+        changes: ``key=value`` with a dotted key, such as ``training.epochs=1``; the value is TOML.
+
+    Raises:
+        CourseError: no such recipe, not TOML, an unknown key, or a value of the wrong type.
+    """
+    text = _text(name_or_file)
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise CourseError(f"{name_or_file} is not valid TOML: {error}.") from error
+    for change in changes:
+        _change(values, change)
+    return _build(Recipe, values, "")
+
+
+def _text(name_or_file: str | Path) -> str:
+    packaged = resources.files(__name__).joinpath(f"{name_or_file}.toml")
+    if str(name_or_file) in names():
+        return packaged.read_text(encoding="utf-8")
+    path = Path(name_or_file)
+    if path.is_dir():
+        raise CourseError(f"{path} is a folder: give a recipe file or one of {', '.join(names())}.")
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise CourseError(f"No recipe {name_or_file}: give a file or one of {', '.join(names())}.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise CourseError(f"Cannot read the recipe {path}: {error}.") from error
+
+
+def _change(values: dict[str, Any], change: str) -> None:
+    key, equals, text = change.partition("=")
+    if not equals or not key.strip():
+        raise CourseError(f"--set takes key=value, such as training.epochs=1; not {change!r}.")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *parents, last = key.strip().split(".")
+    for parent in parents:
+        values = values.setdefault(parent, {})
+        if not isinstance(values, dict):
+            raise CourseError(f"--set {change}: {parent} has no parts.")
+    values[last] = value
+
+
+def _build(kind: Any, values: Any, where: str) -> Any:
+    if not dataclasses.is_dataclass(kind):
+        return _value(kind, values, where)
+    if not isinstance(values, dict):
+        raise CourseError(f"The recipe's {where} must be a table of settings.")
+    hints = typing.get_type_hints(kind)
+    fields = {f.name: f for f in dataclasses.fields(kind)}
+    prefix = f"{where}." if where else ""
+    for key in values:
+        if key not in fields:
+            raise CourseError(f"The recipe has no setting {prefix}{key}: choose from {', '.join(fields)}.")
+    for name, one in fields.items():
+        required = one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING
+        if required and name not in values:
+            raise CourseError(f"The recipe lacks {prefix}{name}.")
+    return kind(  # type: ignore[operator]
+        **{key: _build(hints[key], value, f"{prefix}{key}") for key, value in values.items()}
+    )
+
+
+def _value(kind: Any, value: Any, where: str) -> Any:
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    plain = typing.get_origin(kind) or kind
+    if isinstance(plain, types.UnionType) or not isinstance(value, plain) or (plain is int and value is True):
+        raise CourseError(f"The recipe's {where} should be of type {plain.__name__}, not {value!r}.")
+    return value

@@ -1,0 +1,450 @@
+"""`fit`: the training loop, over Lightning Fabric. Chapter 6.
+
+Fabric brings devices, mixed precision and several GPUs; the loop itself stays in sight. Everything random is a
+function of ``(seed, epoch)`` (the order of batches) or ``(seed, update)`` (dropout), so a run that was killed and
+resumed ends in the same weights, bit for bit on a CPU, as one that was never disturbed.
+"""
+
+import dataclasses
+import json
+import math
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from course_pkg import corpora, toy
+from course_pkg.batching import Batch, BucketSampler
+from course_pkg.checkpoints import Stored, build, save, write_atomically
+from course_pkg.corpora import ParallelText
+from course_pkg.losses import sequence_cross_entropy
+from course_pkg.metrics import bleu, perplexity
+from course_pkg.models import EncoderDecoder, count_parameters, initialise_as_paper
+from course_pkg.notation import CourseError
+from course_pkg.recipes import Data, Recipe
+from course_pkg.search import greedy
+from course_pkg.vocabulary import BOS, EOS, PAD, SubwordVocabulary, Vocabulary, WordVocabulary
+
+__all__ = ["Corpus", "fit", "learning_rate", "prepare"]
+
+Pairs = list[tuple[tuple[int, ...], tuple[int, ...]]]
+CHECK_EVERY = 50  # updates between looks at the loss, each of which waits for the device
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Text ready to train on.
+
+    Attributes:
+        source: vocabulary of the source side.
+        target: vocabulary of the target side; the same object if shared.
+        train: pairs of token ids, EOS last.
+        validation: likewise.
+        validation_text: the validation corpus as text, for BLEU.
+    """
+
+    source: Vocabulary
+    target: Vocabulary
+    train: Pairs
+    validation: Pairs
+    validation_text: ParallelText
+
+
+def _text(name: str, data: Data, files: tuple[str, str], *, seed: int, count: int) -> ParallelText:
+    if name == "files":
+        return corpora.text_pair(Path(files[0]), Path(files[1]))
+    if name == "toy":
+        made = toy.pairs(count, seed=seed, min_words=data.min_words, max_words=data.toy_words)
+        return ParallelText(tuple(p.source for p in made), tuple(p.target for p in made), "toy")
+    corpus, _, split = name.partition(":")
+    return corpora.load(corpus, split or "train", data.source, data.target)
+
+
+def _train_text(data: Data, seed: int) -> ParallelText:
+    parts = [
+        _text(name.strip(), data, (data.source_file, data.target_file), seed=seed, count=data.pairs or 20_000)
+        for name in data.train.split("+")
+    ]
+    source = tuple(line for part in parts for line in part.source)
+    target = tuple(line for part in parts for line in part.target)
+    kept = [
+        (s, t)
+        for s, t in zip(source, target, strict=True)
+        if s.strip() and t.strip() and (not data.max_words or max(len(s.split()), len(t.split())) <= data.max_words)
+    ]
+    kept = kept[: data.pairs or None]
+    if not kept:
+        raise CourseError("No training pair is left: the corpus is empty or every pair is over data.max_words.")
+    return ParallelText(tuple(s for s, _ in kept), tuple(t for _, t in kept), data.train)
+
+
+def prepare(recipe: Recipe) -> Corpus:
+    """Read the recipe's text, learn its vocabularies and encode it.
+
+    Raises:
+        CourseError: data that is missing, empty or of unequal length.
+    """
+    data, choice = recipe.data, recipe.vocabulary
+    text = _train_text(data, seed=recipe.training.seed)
+    files = (data.validation_source_file, data.validation_target_file)
+    validation = _text(data.validation, data, files, seed=recipe.training.seed + 1_000_000, count=500)
+    kinds: dict[str, type[SubwordVocabulary] | type[WordVocabulary]]
+    kinds = {"subword": SubwordVocabulary, "word": WordVocabulary}
+    if choice.kind not in kinds:
+        raise CourseError(f"vocabulary.kind is {choice.kind!r}: choose subword or word.")
+    kind = kinds[choice.kind]
+    if choice.shared:
+        source = target = kind.train((*text.source, *text.target), size=choice.size)
+    else:
+        source, target = kind.train(text.source, size=choice.size), kind.train(text.target, size=choice.size)
+    train = [p for p in _encode(source, target, text) if max(map(len, p)) <= data.max_length]
+    if not train:
+        raise CourseError(f"Every training pair is longer than data.max_length = {data.max_length} tokens.")
+    return Corpus(source, target, train, _encode(source, target, validation), validation)
+
+
+def _encode(source: Vocabulary, target: Vocabulary, text: ParallelText) -> Pairs:
+    sides = source.encode_all(text.source), target.encode_all(text.target)
+    return [(s.ids, t.ids) for s, t in zip(*sides, strict=True)]
+
+
+def learning_rate(recipe: Recipe, update: int, total: int) -> float:
+    """The learning rate of update ``update`` (from 0) of ``total``: a linear rise, then constant or a half cosine."""
+    plan = recipe.training
+    if update < plan.warmup:
+        return plan.learning_rate * (update + 1) / plan.warmup
+    if plan.schedule == "constant":
+        return plan.learning_rate
+    if plan.schedule != "cosine":
+        raise CourseError(f"training.schedule is {plan.schedule!r}: choose constant or cosine.")
+    done = (update - plan.warmup) / max(1, total - plan.warmup)
+    return plan.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def _optimiser(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
+    plan = recipe.training
+    if plan.optimiser == "adam":
+        return torch.optim.Adam(model.parameters(), lr=plan.learning_rate)
+    if plan.optimiser == "adadelta":
+        return torch.optim.Adadelta(model.parameters(), lr=plan.learning_rate, rho=0.95, eps=1e-6)
+    raise CourseError(f"training.optimiser is {plan.optimiser!r}: choose adam or adadelta.")
+
+
+def _new_model(recipe: Recipe, corpus: Corpus) -> EncoderDecoder:
+    torch.manual_seed(recipe.training.seed)
+    model = build(recipe.model, source_vocabulary=len(corpus.source), target_vocabulary=len(corpus.target))
+    if recipe.training.initialisation == "paper":
+        return initialise_as_paper(model, seed=recipe.training.seed)
+    if recipe.training.initialisation != "modern":
+        raise CourseError(f"training.initialisation is {recipe.training.initialisation!r}: choose paper or modern.")
+    return model
+
+
+@dataclass
+class _Progress:
+    """Where a run stands; stored in every checkpoint."""
+
+    epoch: int = 0
+    batch: int = 0  # batches of this epoch already used
+    update: int = 0
+    loss: float = 0.0
+    tokens: int = 0
+    seconds: float = 0.0
+    best: float = -math.inf
+    best_epoch: int = -1
+
+
+def fit(
+    recipe: Recipe,
+    folder: Path,
+    *,
+    accelerator: str = "auto",
+    devices: int | str = 1,
+    resume: bool = False,
+    progress: bool = True,
+    checkpoint_every: float = 300.0,
+    after_update: Callable[[int], None] | None = None,
+) -> Path:
+    """Train a recipe and write the model folder.
+
+    Args:
+        recipe: what to train.
+        folder: gets ``metrics.jsonl`` (a line an epoch), ``last.ckpt``, ``best.ckpt`` and, at the end, ``model/``.
+        accelerator: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        devices: how many.
+        resume: go on from ``last.ckpt``.
+        progress: show a progress bar.
+        checkpoint_every: seconds between checkpoints within an epoch; one is also written after every epoch and
+            on Ctrl-C.
+        after_update: called with the number of updates made; what it raises stops the run.
+
+    Returns:
+        The finished model folder: the epoch that was best on the validation corpus.
+
+    Raises:
+        CourseError: bad settings, a loss that is not a number, a folder that holds another run, or a full disk.
+        KeyboardInterrupt: Ctrl-C, after a checkpoint from which ``resume`` goes on.
+    """
+    try:
+        from lightning.fabric import Fabric
+    except ImportError as error:
+        raise CourseError("Training needs Lightning: pip install 'course-pkg[train]'.") from error
+    if not resume and (folder / "last.ckpt").exists():
+        raise CourseError(f"{folder} already holds a run: pass --resume to go on, or choose another folder.")
+    if resume and not (folder / "last.ckpt").exists():
+        raise CourseError(f"{folder} holds no checkpoint to resume from: train without --resume first.")
+    fabric = Fabric(accelerator=accelerator, devices=devices, precision=recipe.training.precision)  # type: ignore[arg-type]
+    fabric.launch()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        run = _Run(recipe, folder, fabric, resume, progress)
+        run.train(checkpoint_every, after_update)
+        return run.finish()
+    except OSError as error:
+        raise CourseError(f"Cannot write to {folder}: {error.strerror or error}.") from error
+
+
+class _Objective(nn.Module):
+    """A model and its loss in one module of plain tensors, which is what Fabric can wrap."""
+
+    def __init__(self, model: EncoderDecoder) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, *tensors: Tensor, label_smoothing: float = 0.0, reduction: str = "sum") -> Tensor:
+        batch = Batch(*tensors)
+        logits = self.model(batch).logits
+        return sequence_cross_entropy(
+            logits, batch.targets, batch.target_mask, label_smoothing=label_smoothing, reduction=reduction
+        )
+
+
+def _tensors(batch: Batch) -> tuple[Tensor, ...]:
+    return batch.source, batch.source_mask, batch.inputs, batch.targets, batch.target_mask
+
+
+class _Run:
+    def __init__(self, recipe: Recipe, folder: Path, fabric: Any, resume: bool, progress: bool) -> None:
+        self.recipe, self.folder, self.fabric, self.show = recipe, folder, fabric, progress
+        self.corpus = prepare(recipe)
+        self.model = _new_model(recipe, self.corpus)
+        self.objective, self.optimiser = fabric.setup(_Objective(self.model), _optimiser(recipe, self.model))
+        self.sampler = BucketSampler(
+            [max(map(len, pair)) for pair in self.corpus.train],
+            batch_size=recipe.training.batch_size,
+            buffer_batches=recipe.training.buffer_batches,
+            seed=recipe.training.seed,
+            reshuffle=recipe.training.reshuffle,
+        )
+        self.per_epoch = len(self.sampler) // fabric.world_size
+        if not self.per_epoch:
+            raise CourseError("There are fewer batches than devices: use fewer devices or smaller batches.")
+        self.at = _Progress()
+        if resume:
+            self._restore()
+
+    @property
+    def total(self) -> int:
+        return self.per_epoch * self.recipe.training.epochs
+
+    def train(self, checkpoint_every: float, after_update: Callable[[int], None] | None) -> None:
+        saved = time.monotonic()
+        if not self.at.update:
+            self._checkpoint("last.ckpt")
+        try:
+            while self.at.epoch < self.recipe.training.epochs:
+                for batch in self._batches():
+                    self._update(batch)
+                    if after_update:
+                        after_update(self.at.update)
+                    if time.monotonic() - saved > checkpoint_every:
+                        self._checkpoint("last.ckpt")
+                        saved = time.monotonic()
+                self._end_epoch()
+                saved = time.monotonic()
+        except KeyboardInterrupt:
+            self._checkpoint("last.ckpt")
+            raise
+
+    def _batches(self) -> Iterator[Batch]:
+        from tqdm import tqdm
+
+        self.sampler.set_epoch(self.at.epoch)
+        mine = list(self.sampler)[self.fabric.global_rank :: self.fabric.world_size][: self.per_epoch]
+        label = f"epoch {self.at.epoch + 1}/{self.recipe.training.epochs}"
+        hidden = not self.show or self.fabric.global_rank > 0
+        for rows in tqdm(
+            mine[self.at.batch :],
+            desc=label,
+            initial=self.at.batch,
+            total=self.per_epoch,
+            disable=hidden,
+            leave=False,
+        ):
+            yield Batch.collate([self.corpus.train[row] for row in rows]).to(self.fabric.device, non_blocking=True)
+
+    def _update(self, batch: Batch) -> None:
+        plan, started = self.recipe.training, time.monotonic()
+        torch.manual_seed(plan.seed * 1_000_003 + self.at.update * self.fabric.world_size + self.fabric.global_rank)
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate(self.recipe, self.at.update, self.total)
+        self.objective.train()
+        loss = self.objective(*_tensors(batch), label_smoothing=plan.label_smoothing, reduction=plan.reduction)
+        self.optimiser.zero_grad(set_to_none=True)
+        self.fabric.backward(loss)
+        if plan.clip:
+            self.fabric.clip_gradients(self.objective, self.optimiser, max_norm=plan.clip, error_if_nonfinite=False)
+        if self.at.update % CHECK_EVERY == 0:
+            self._require_number(float(loss.detach()))
+        self.optimiser.step()
+        self.at.update += 1
+        self.at.batch += 1
+        self.at.seconds += time.monotonic() - started
+
+    def _require_number(self, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise CourseError(
+                f"The loss is not a number at update {self.at.update}: lower training.learning_rate or training.clip, "
+                "then train into a new folder."
+            )
+
+    def _end_epoch(self) -> None:
+        nll, tokens = _nll(self.objective, self.corpus.validation, self.fabric.device)
+        self._require_number(nll)
+        score = bleu(self._translations(), self.corpus.validation_text.target).score
+        quality = score if self.recipe.training.select_by == "bleu" else -nll
+        self.at.epoch, self.at.batch = self.at.epoch + 1, 0
+        record = {
+            "epoch": self.at.epoch,
+            "update": self.at.update,
+            "learning_rate": learning_rate(self.recipe, self.at.update - 1, self.total),
+            "validation_nll_per_token": nll / tokens,
+            "validation_perplexity_token": perplexity(nll, tokens),
+            "validation_bleu_greedy": score,
+            "train_seconds": round(self.at.seconds, 1),
+        }
+        if quality > self.at.best:
+            self.at.best, self.at.best_epoch = quality, self.at.epoch
+            self._checkpoint("best.ckpt")
+        self._record(record)
+        self._checkpoint("last.ckpt")
+
+    def _translations(self) -> list[str]:
+        sources = [source for source, _ in self.corpus.validation]
+        return _greedy_texts(self.model, sources, self.corpus.target, self.fabric.device)
+
+    def _record(self, record: dict[str, Any]) -> None:
+        if self.fabric.global_rank:
+            return
+        path = self.folder / "metrics.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        kept = [line for line in lines if json.loads(line)["epoch"] < record["epoch"]]
+        write_atomically(path, "\n".join([*kept, json.dumps(record)]) + "\n")
+        if self.show:
+            shown = ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in record.items())
+            print(shown, flush=True)
+
+    def _checkpoint(self, name: str) -> None:
+        if self.fabric.global_rank:
+            return
+        state = {
+            "recipe": json.dumps(self.recipe.to_dict(), sort_keys=True),
+            "model": self.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "progress": dataclasses.asdict(self.at),
+        }
+        handle, temporary = tempfile.mkstemp(dir=self.folder, prefix=f".{name}.")
+        os.close(handle)
+        try:
+            torch.save(state, temporary)
+            os.replace(temporary, self.folder / name)
+        except RuntimeError as error:  # how torch reports a full disk
+            raise CourseError(f"Cannot write {self.folder / name}: {error}.") from error
+        finally:
+            Path(temporary).unlink(missing_ok=True)
+
+    def _restore(self) -> None:
+        state = _read_checkpoint(self.folder / "last.ckpt")
+        ours, theirs = self.recipe.to_dict(), json.loads(state["recipe"])
+        for values in (ours, theirs):
+            values["training"].pop("epochs")  # a run may be made longer
+        if ours != theirs:
+            raise CourseError(f"{self.folder} holds a run of another recipe: resume with the recipe it was begun with.")
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.at = _Progress(**state["progress"])
+
+    def finish(self) -> Path:
+        """Write the best epoch as a model folder."""
+        state = _read_checkpoint(self.folder / "best.ckpt")
+        self.model.load_state_dict(state["model"])
+        config = {
+            "name": self.recipe.name,
+            "task": "translation",
+            "languages": [self.recipe.data.source, self.recipe.data.target],
+            "model": self.recipe.model,
+            "parameters": count_parameters(self.model),
+            "decoding": dataclasses.asdict(self.recipe.decoding),
+            "best_epoch": state["progress"]["best_epoch"],
+            "recipe": self.recipe.to_dict(),
+        }
+        if not self.fabric.global_rank:
+            save(self.folder / "model", Stored(self.model, self.corpus.source, self.corpus.target, config))
+        return self.folder / "model"
+
+
+def _read_checkpoint(path: Path) -> dict[str, Any]:
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        missing = {"recipe", "model", "optimiser", "progress"} - set(state)
+    except Exception as error:
+        raise CourseError(f"{path} is not a checkpoint that can be read: delete it and start again.") from error
+    if missing:
+        raise CourseError(f"{path} was not written by this package: it lacks {', '.join(sorted(missing))}.")
+    return state
+
+
+def _chunks(rows: list[int], size: int) -> Iterator[list[int]]:
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]
+
+
+@torch.no_grad()
+def _nll(objective: nn.Module, pairs: Pairs, device: torch.device) -> tuple[float, int]:
+    """Summed negative log-likelihood in nats, and the number of target tokens, EOS counted."""
+    objective.eval()
+    order = sorted(range(len(pairs)), key=lambda row: max(map(len, pairs[row])))
+    total: Tensor | float = 0.0
+    for rows in _chunks(order, 128):
+        batch = Batch.collate([pairs[row] for row in rows]).to(device)
+        total = total + objective(*_tensors(batch)).double()
+    return float(total), sum(len(target) for _, target in pairs)
+
+
+@torch.no_grad()
+def _greedy_texts(
+    model: EncoderDecoder, sources: list[tuple[int, ...]], target: Vocabulary, device: torch.device
+) -> list[str]:
+    model.eval()
+    order = sorted(range(len(sources)), key=lambda row: len(sources[row]))
+    texts = [""] * len(sources)
+    for rows in _chunks(order, 128):
+        batch = Batch.collate([(sources[row], (EOS,)) for row in rows]).to(device)
+        longest = 2 * batch.source.shape[1] + 10
+        found = greedy(
+            model.decoder,
+            model.encode(batch.source, batch.source_mask),
+            bos=BOS,
+            eos=EOS,
+            max_steps=longest,
+            forbid=(PAD, BOS),
+        )
+        for row, ids in zip(rows, found.tokens[:, 0].tolist(), strict=True):
+            texts[row] = target.decode(ids)
+    return texts
