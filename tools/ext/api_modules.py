@@ -56,9 +56,7 @@ def whole_docstring(self: GoogleDocstring) -> list[str]:
     return list(self._consume_to_end())
 
 
-def whole_returns_section(
-    self: GoogleDocstring, preprocess_types: bool = False
-) -> list[tuple[str, str, list[str]]]:
+def whole_returns_section(self: GoogleDocstring, preprocess_types: bool = False) -> list[tuple[str, str, list[str]]]:
     """What a function returns, as text: the signature has the type."""
     return [("", "", self._dedent(self._consume_to_next_section()))]
 
