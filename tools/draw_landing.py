@@ -7,10 +7,11 @@ light and dark, and its words can be selected and read aloud. The links are the 
 from html import escape
 from pathlib import Path
 
-SOURCE = "The woman who does not see the black dog throws the frisbee".split()
-TARGET = "La femme qui ne voit pas le chien noir lance le frisbee".split()
-# Source position, target position. "does" has no French word of its own; "not" has two.
-LINKS = [(0, 0), (1, 1), (2, 2), (4, 3), (5, 4), (4, 5), (6, 6), (8, 7), (7, 8), (9, 9), (10, 10), (11, 11)]
+from course_pkg.toy import COURSE_SENTENCE
+
+# Without the full stops; "does" has no French word of its own, "not" has two.
+SOURCE, TARGET = COURSE_SENTENCE.source_tokens[:-1], COURSE_SENTENCE.target_tokens[:-1]
+LINKS = sorted((link for link in COURSE_SENTENCE.links if link[0] < len(SOURCE)), key=lambda link: link[::-1])
 ASKED = TARGET.index("noir")
 
 ROW, LEFT, RIGHT, WIDTH = 27, 124, 236, 360
