@@ -24,5 +24,5 @@ if [ ! -x "$venv/bin/python" ] || ! suits "$venv/bin/python"; then
     "$found" -m venv --clear "$venv"
 fi
 echo "Installing the locked packages into $venv (the first time takes a few minutes)"
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r requirements.lock
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+"$venv/bin/python" -m pip install --quiet --quiet --disable-pip-version-check -r requirements.lock
+"$venv/bin/python" -m pip install --quiet --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
