@@ -53,6 +53,7 @@ def _banned(logits: Tensor, forbid: Sequence[int]) -> Tensor:
     return log_probs
 
 
+@torch.no_grad()
 def greedy(
     decoder: Decoder, encoded: Encoded, *, bos: int, eos: int, max_steps: int, forbid: Sequence[int] = ()
 ) -> Hypotheses:
@@ -78,7 +79,13 @@ def sample(
     return _roll(decoder, encoded, bos, eos, max_steps, draw, forbid)
 
 
+def _require_steps(max_steps: int) -> None:
+    if max_steps < 1:
+        raise CourseError(f"max_steps is {max_steps}: a hypothesis has at least one token, EOS.")
+
+
 def _roll(decoder, encoded, bos, eos, max_steps, choose, forbid) -> Hypotheses:  # type: ignore[no-untyped-def]
+    _require_steps(max_steps)
     memory, state = decoder.start(encoded)
     token = torch.full((encoded.mask.shape[0],), bos, device=encoded.mask.device)
     score = torch.zeros(token.shape, device=token.device)
@@ -143,8 +150,9 @@ def beam_search(
     Raises:
         CourseError: ``beam_size`` or ``max_steps`` is not positive.
     """
-    if beam_size < 1 or max_steps < 1:
-        raise CourseError(f"beam_size and max_steps must be at least 1; they are {beam_size} and {max_steps}.")
+    if beam_size < 1:
+        raise CourseError(f"beam_size is {beam_size}: a beam needs a width of at least 1.")
+    _require_steps(max_steps)
     beam = _Beam(encoded, eos, beam_size, length_penalty, shrink)
     memory, state = decoder.start(encoded)
     rows = torch.arange(encoded.mask.shape[0], device=encoded.mask.device).repeat_interleave(beam_size)
@@ -201,7 +209,7 @@ class _Beam:
         self.frames.append(_Frame(tokens, parents, weights, gate))
         return tokens.flatten(), (parents + self.offsets).flatten()
 
-    def _pad(self, values: Tensor, filler: float = -torch.inf) -> Tensor:
+    def _pad(self, values: Tensor, filler: float | int = -torch.inf) -> Tensor:
         missing = max(0, self.width - values.shape[1])
         return torch.nn.functional.pad(values, (0, missing), value=filler) if missing else values
 
@@ -214,9 +222,14 @@ class _Beam:
         self.final_frames, self.final_parents = frames.gather(1, best), parents.gather(1, best)
 
     def done(self) -> bool:
-        """Whether every sentence has its hypotheses and no live one scores better."""
+        """Whether every sentence has its hypotheses and no live one scores better.
+
+        Such a sentence grows no further, however long its neighbours in the batch take.
+        """
         best_alive = self._score(self.live.amax(dim=1), len(self.frames))
-        return bool((best_alive <= self.final_scores.amin(dim=1)).all())
+        settled = best_alive <= self.final_scores.amin(dim=1)
+        self.live = self.live.masked_fill(settled.unsqueeze(1), -torch.inf)
+        return bool(settled.all())
 
     def hypotheses(self) -> Hypotheses:
         """Finished hypotheses, best first; unfinished ones only where too few finished."""

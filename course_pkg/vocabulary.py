@@ -52,7 +52,8 @@ class Pieces:
 
 
 def clean(text: str) -> str:
-    """Composed Unicode (NFC), one space between words; ``▁`` itself becomes ``_``."""
+    """Composed Unicode (NFC), one space between words; ``▁`` itself becomes ``_``, half a surrogate pair ``?``."""
+    text = text.encode("utf-8", "replace").decode("utf-8")
     return " ".join(unicodedata.normalize("NFC", text).replace(SPACE, "_").split())
 
 
@@ -121,6 +122,8 @@ class Vocabulary(ABC):
             kind, tokenizer = kinds[str(stored["kind"])], Tokenizer.from_str(json.dumps(stored["tokenizer"]))
         except Exception as error:  # the library raises bare Exception
             raise CourseError(f"Not a stored vocabulary ({error}): train it again or take another copy.") from error
+        if tuple(map(tokenizer.id_to_token, range(len(SPECIAL)))) != SPECIAL:
+            raise CourseError(f"Not a vocabulary of this package: its first entries are not {' '.join(SPECIAL)}.")
         return kind(tokenizer)
 
 
@@ -183,10 +186,18 @@ class SubwordVocabulary(Vocabulary):
         tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
         tokenizer.decoder = decoders.Metaspace()
         trainer = trainers.BpeTrainer(vocab_size=size, special_tokens=list(SPECIAL), show_progress=False)
-        tokenizer.train_from_iterator(map(clean, texts), trainer)
+        tokenizer.train_from_iterator(map(cls._without_special, texts), trainer)
         stored = json.loads(tokenizer.to_str())
         stored["added_tokens"] = []  # a reader's literal "</s>" must stay text
         return cls(Tokenizer.from_str(json.dumps(stored)))
+
+    @staticmethod
+    def _without_special(text: str) -> str:
+        """The text with a literal ``</s>`` taken apart, lest merges spell out a special token."""
+        text = clean(text)
+        for token in SPECIAL:
+            text = text.replace(token, " ".join(token))
+        return text
 
     def show(self, index: int) -> str:
         """The piece; ``▁`` marks where a word begins."""
