@@ -18,9 +18,22 @@ from course_pkg.models import EncoderDecoder
 from course_pkg.notation import CourseError
 from course_pkg.vocabulary import Vocabulary
 
-__all__ = ["FORMAT", "Stored", "build", "find", "load", "published", "save", "write_atomically"]
+__all__ = [
+    "DEVICES",
+    "FORMAT",
+    "Stored",
+    "build",
+    "describe",
+    "find",
+    "load",
+    "pick_device",
+    "published",
+    "save",
+    "write_atomically",
+]
 
 FORMAT = 1
+DEVICES = ("auto", "cpu", "cuda", "mps")
 BUILDERS = {"rnnsearch": models.rnnsearch, "rnn_encoder_decoder": models.rnn_encoder_decoder}
 
 
@@ -39,6 +52,22 @@ class Stored:
     source: Vocabulary
     target: Vocabulary
     config: dict[str, Any]
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """The device called ``cpu``, ``cuda`` or ``mps``; ``auto`` is the fastest one that is here.
+
+    Raises:
+        CourseError: an unknown device, or one that this machine or this torch does not have.
+    """
+    here = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(device for device, available in here.items() if available))
+    if name not in here:
+        raise CourseError(f"Unknown device {name!r}: choose one of {', '.join(DEVICES)}.")
+    if not here[name]:
+        raise CourseError(f"There is no {name} device here: choose auto or cpu.")
+    return torch.device(name)
 
 
 def build(description: dict[str, Any], *, source_vocabulary: int, target_vocabulary: int) -> EncoderDecoder:
@@ -74,7 +103,15 @@ def write_atomically(path: Path, content: bytes | str) -> None:
 
 
 def save(folder: Path, stored: Stored) -> None:
-    """Write a model folder whole or not at all. Parameters that are shared are written once, as fp16."""
+    """Write a model folder whole or not at all. Parameters that are shared are written once, as fp16.
+
+    Raises:
+        CourseError: ``folder`` is there and is no model folder, which is not overwritten, or the weights cannot be
+            written.
+        OSError: a disk that is full, or no permission.
+    """
+    if folder.exists() and not (folder / "config.json").is_file():
+        raise CourseError(f"{folder} is there and is not a model folder: choose another name.")
     tensors = {name: p.detach().cpu().half().contiguous() for name, p in stored.model.named_parameters()}
     shared = stored.source is stored.target
     sides = {"shared": stored.source} if shared else {"source": stored.source, "target": stored.target}
@@ -87,12 +124,27 @@ def save(folder: Path, stored: Stored) -> None:
         (temporary / "config.json").write_text(config, encoding="utf-8")
         (temporary / "tokenizer.json").write_text(vocabularies, encoding="utf-8")
         os.chmod(temporary, 0o755)
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(temporary, folder)
-    except BaseException:
+        _put_in_place(temporary, folder)
+    except safetensors.SafetensorError as error:  # how the library reports a full disk
+        raise CourseError(f"Cannot write {folder}: {error}.") from error
+    finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _put_in_place(new: Path, folder: Path) -> None:
+    """Rename ``new`` to ``folder``; what was there goes last, and comes back if the renaming fails."""
+    aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    before = aside / folder.name
+    try:
+        if folder.exists():
+            os.replace(folder, before)
+        os.replace(new, folder)
+    except BaseException:
+        if before.exists():
+            os.replace(before, folder)
+        aside.rmdir()
         raise
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def published() -> list[str]:
@@ -121,6 +173,38 @@ def find(name_or_folder: str | Path) -> Path:
     return folder
 
 
+def describe(name_or_folder: str | Path) -> dict[str, Any]:
+    """What ``course models`` says of a model, without loading its weights.
+
+    Keys: ``name``, ``task``, ``languages``, ``headline`` (``metric``, ``score``, ``data``; ``None`` before it is
+    published), ``parameters``, ``bytes`` on disk and ``licence`` of the weights.
+
+    Raises:
+        CourseError: no such model, or a ``config.json`` that is damaged or foreign.
+    """
+    folder = find(name_or_folder)
+    config = _config(folder)
+    return {
+        "name": str(config.get("name", folder.name)),
+        "task": str(config.get("task", "unknown")),
+        "languages": list(config.get("languages", [])),
+        "headline": config.get("headline"),
+        "parameters": config.get("parameters"),
+        "bytes": sum(file.stat().st_size for file in folder.iterdir() if file.is_file()),
+        "licence": str(config.get("licence", "see LICENSE-WEIGHTS")),
+    }
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CourseError(f"The model in {folder} cannot be read ({error}): take another copy.") from error
+    if not isinstance(config, dict) or config.get("format") != FORMAT:
+        raise CourseError(f"The model in {folder} was not written by this package (format {FORMAT} expected).")
+    return config
+
+
 def load(name_or_folder: str | Path, *, device: torch.device | str = "cpu") -> Stored:
     """A published model by name, or any model folder.
 
@@ -128,30 +212,39 @@ def load(name_or_folder: str | Path, *, device: torch.device | str = "cpu") -> S
         CourseError: no such model, or files that are damaged or were not written by `save`.
     """
     folder = find(name_or_folder)
+    config = _config(folder)
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         sides = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
         tensors = safetensors.torch.load_file(folder / "model.safetensors")
     except (OSError, ValueError, safetensors.SafetensorError) as error:
         raise CourseError(f"The model in {folder} cannot be read ({error}): take another copy.") from error
-    if not isinstance(config, dict) or config.get("format") != FORMAT or not isinstance(sides, dict):
-        raise CourseError(f"The model in {folder} was not written by this package (format {FORMAT} expected).")
+    description = config.get("model")
+    if not isinstance(sides, dict) or not isinstance(description, dict):
+        raise CourseError(f"The model in {folder} was not written by this package (no vocabularies or no model).")
     try:
         source = Vocabulary.from_json(sides["shared"] if "shared" in sides else sides["source"])
         target = source if "shared" in sides else Vocabulary.from_json(sides["target"])
-        with torch.device(device):
-            model = build(config["model"], source_vocabulary=len(source), target_vocabulary=len(target))
-    except (KeyError, TypeError, AttributeError) as error:
-        raise CourseError(f"The model in {folder} is incomplete ({error!r} is missing): take another copy.") from error
-    _fill(model, tensors, folder)
+    except KeyError as error:
+        raise CourseError(f"The model in {folder} lacks the vocabulary of its {error}: take another copy.") from error
+    sizes = {"source_vocabulary": len(source), "target_vocabulary": len(target)}
+    _require_fit(description, sizes, tensors, folder)
+    with torch.device(device):
+        model = build(description, **sizes)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(tensors[name])
     return Stored(model.eval(), source, target, config)
 
 
-def _fill(model: EncoderDecoder, tensors: dict[str, torch.Tensor], folder: Path) -> None:
-    parameters = dict(model.named_parameters())
-    fits = set(parameters) == set(tensors) and all(parameters[n].shape == t.shape for n, t in tensors.items())
-    if not fits:
+def _require_fit(
+    description: dict[str, Any], sizes: dict[str, int], tensors: dict[str, torch.Tensor], folder: Path
+) -> None:
+    """Compare names and shapes on the meta device: a damaged config may ask for more memory than there is."""
+    try:
+        with torch.device("meta"):
+            model = build(description, **sizes)
+    except (ArithmeticError, RuntimeError) as error:  # sizes of 0, below 0 or beyond all numbers
+        raise CourseError(f"The sizes in {folder / 'config.json'} make no model: take another copy.") from error
+    wanted = {name: parameter.shape for name, parameter in model.named_parameters()}
+    if wanted != {name: tensor.shape for name, tensor in tensors.items()}:
         raise CourseError(f"The weights in {folder} do not fit its config.json: take another copy.")
-    with torch.no_grad():
-        for name, parameter in parameters.items():
-            parameter.copy_(tensors[name])

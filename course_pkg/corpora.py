@@ -36,6 +36,7 @@ __all__ = [
     "multi30k",
     "parallel",
     "read_lines",
+    "split_lines",
     "text_pair",
 ]
 
@@ -138,18 +139,21 @@ def read_lines(path: PathLike) -> list[str]:
     A byte-order mark is dropped. Raises :class:`~course_pkg.notation.CourseError` when the file is missing, a
     folder, unreadable, not UTF-8 or empty.
     """
-    path = Path(path)
-    data = _read_bytes(path)
+    return split_lines(_read_bytes(Path(path)), str(path))
+
+
+def split_lines(data: bytes, name: str) -> list[str]:
+    """The lines of UTF-8 text as :func:`read_lines` has them; ``name`` is what messages call the text."""
     try:
         text = data.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise CourseError(f"{path} is not UTF-8 (line {line}); convert it to UTF-8 first") from None
+        raise CourseError(f"{name} is not UTF-8 (line {line}); convert it to UTF-8 first") from None
     lines = text.replace("\r\n", "\n").split("\n")
     if not lines[-1]:  # what follows the last line end is a line only if something stands there
         lines.pop()
     if not lines:
-        raise CourseError(f"{path} is empty; give a file with at least one line of text")
+        raise CourseError(f"{name} is empty; give at least one line of text")
     return lines
 
 
@@ -371,9 +375,7 @@ def _download(url: str, path: Path, sha256: str, progress: bool) -> None:
         # Not tempfile: its files are readable by their owner alone, and a class may share one cache.
         with urllib.request.urlopen(url, timeout=30) as reply, open(part, "xb") as file:
             length = int(reply.headers.get("Content-Length") or 0)
-            with tqdm(
-                total=length or None, unit="B", unit_scale=True, desc=path.name, disable=not progress
-            ) as bar:
+            with tqdm(total=length or None, unit="B", unit_scale=True, desc=path.name, disable=not progress) as bar:
                 while block := reply.read(1 << 16):
                     file.write(block)
                     digest.update(block)
