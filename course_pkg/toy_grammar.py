@@ -224,8 +224,10 @@ def noun_phrase(phrase: Subject) -> Phrase:
 
 def place(phrase: Place) -> Phrase:
     """A prepositional phrase."""
-    ground = noun_phrase(phrase.ground)
-    return rule([("in", phrase.preposition.english), ground], [("in", phrase.preposition.french), ground])
+    ground, english, french = noun_phrase(phrase.ground), phrase.preposition.english, phrase.preposition.french
+    if english == "next to":
+        return rule([("next", "next"), ("to", "to"), ground], [("next", "à côté"), ("to", "de"), ground])
+    return rule([("in", english), ground], [("in", french), ground])
 
 
 def _relative(relative: Relative, head: NounPhrase) -> Phrase:

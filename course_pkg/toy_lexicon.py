@@ -263,7 +263,7 @@ chair bird
 """
 
 # Flags: place = may say where (still = also "at" a place); to = may take a recipient; modal = goes with "can" and
-# its like; slow, quiet = adverbs; the = definite objects only; state = no "often"; unowned = not one's own already.
+# its like; slow, quiet = adverbs; the = definite objects only; state = no "often"; unowned = not yet one's own.
 _VERBS = """
 sleep     | sleeps sleeping     | dormir dort dorment          | - | person animal | - | place still modal quiet
 run       | runs running        | courir court courent         | - | person animal -winged | - | place modal
@@ -295,7 +295,7 @@ draw      | draws drawing       | dessiner dessine dessinent   | - | person | pe
 boat craft tree mountain house bridge | slow
 open      | opens opening       | ouvrir ouvre ouvrent         | - | person | door letter book | modal slow
 buy       | buys buying         | acheter achète achètent      | - | adult | thing -letter craft -bus \
-furniture | modal unowned
+furniture | modal state unowned
 listen to | listens listening   | écouter écoute écoutent      | - | person | person tale bird owl | quiet
 wait for  | waits waiting       | attendre attend attendent    | - | person | person bus | quiet
 wait for  | waits waiting       | attendre attend attendent    | - | dog | person | quiet

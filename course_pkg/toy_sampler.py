@@ -302,7 +302,7 @@ class Sampler:
             return said
         if rest < 3 or "place" not in verb.flags:
             raise _DeadEnd
-        return replace(said, place=self._place(rest, self._located(subject), depth, "still" in verb.flags))
+        return replace(said, place=self._scene(rest, subject, depth, "still" in verb.flags))
 
     def _with_object(self, said: Predicate, verb: Verb, rest: int, subject: Subject, depth: int) -> Predicate:
         """``said`` with an object, and perhaps a recipient or a place: ``rest`` tokens."""
@@ -323,7 +323,13 @@ class Sampler:
         if "to" in verb.flags:
             recipient = self._noun_phrase(room - 1, "person", ("the", "the", "a"), depth + 1)
             return replace(said, recipient=recipient)
-        return replace(said, place=self._place(room, self._located(subject), depth))
+        return replace(said, place=self._scene(room, subject, depth))
+
+    def _scene(self, length: int, subject: Subject, depth: int, at: bool = False) -> Place:
+        """Where the subject is, unless it is already said to be somewhere else."""
+        if isinstance(subject, NounPhrase) and isinstance(subject.modifier, Place):
+            raise _DeadEnd
+        return self._place(length, self._located(subject), depth, at)
 
     def _be(self, length: int, subject: Subject, depth: int) -> Predicate:
         """ "be" with a place, or with an adjective: of state for the living, of any kind but "new" for things."""
@@ -333,7 +339,7 @@ class Sampler:
             raise _DeadEnd
         noun = self._located(subject)
         if rest >= 3:
-            return Predicate(negated=negated, place=self._place(rest, noun, depth, at=True))
+            return Predicate(negated=negated, place=self._scene(rest, subject, depth, at=True))
         alive = bool(noun.tags & {"person", "animal"})
         fitting = [a for a in self.lexicon.describing(noun) if (a.rank == 1 if alive else a.english != "new")]
         if rest == 2:  # with "very"
