@@ -1,5 +1,6 @@
 """What training minimises. Chapters 1 and 6."""
 
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
@@ -31,7 +32,7 @@ def sequence_cross_entropy(
         raise CourseError(f"reduction is {reduction!r}: choose sum, sentence or token.")
     ignored = -100
     total = F.cross_entropy(
-        logits.flatten(0, 1).float(),
+        logits.flatten(0, 1).to(torch.promote_types(logits.dtype, torch.float32)),
         targets.masked_fill(~mask, ignored).flatten(),
         ignore_index=ignored,
         label_smoothing=label_smoothing,

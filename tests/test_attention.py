@@ -1,0 +1,456 @@
+"""Attention against its closed forms, its invariances, brute force and Keras (SPEC P1–P8, P10)."""
+
+import math
+import os
+
+os.environ.setdefault("KERAS_BACKEND", "torch")  # read at the first import of keras
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from course_pkg.attention import (
+    AdditiveScore,
+    DotScore,
+    GeneralScore,
+    ScaledDotScore,
+    Score,
+    SoftAttention,
+    masked_softmax,
+)
+
+B, S, D, Q, A = 3, 5, 8, 6, 4
+LENGTHS = torch.tensor([5, 2, 3])
+MASK = torch.arange(S) < LENGTHS.unsqueeze(1)
+SCORES = {
+    "additive": lambda: AdditiveScore(Q, D, A),
+    "scaled-dot": lambda: ScaledDotScore(Q, D, A),
+    "general": lambda: GeneralScore(Q, D),
+    "dot": DotScore,
+}
+
+
+def case(name, dtype=torch.float64):
+    """A soft attention with its query and annotations; padded annotations hold large numbers."""
+    attention = SoftAttention(SCORES[name]()).to(dtype)
+    query = torch.randn(B, D if name == "dot" else Q, dtype=dtype)
+    annotations = torch.randn(B, S, D, dtype=dtype)
+    return attention, query, torch.where(MASK.unsqueeze(-1), annotations, 1e4)
+
+
+def look(attention, query, annotations, mask=MASK):
+    return attention(query, attention.remember(annotations, mask))
+
+
+@pytest.fixture(params=SCORES)
+def soft(request):
+    return case(request.param)
+
+
+# The scores, from the formulas
+
+
+def test_scores_are_their_formulas():
+    """Bahdanau et al. 2015 §A.1.2, Luong et al. 2015 eq. 8, Vaswani et al. 2017 eq. 1: one pair at a time."""
+    additive, general, scaled = (SCORES[name]().double() for name in ("additive", "general", "scaled-dot"))
+    query, annotations = torch.randn(B, Q).double(), torch.randn(B, S, D).double()
+    wide = torch.randn(B, D).double()
+    found = {score: score(query, score.project(annotations)) for score in (additive, general, scaled)}
+    dots = DotScore()(wide, DotScore().project(annotations))
+    for b in range(B):
+        for j in range(S):
+            s, h = query[b], annotations[b, j]
+            energy = sum(additive.v_a * torch.tanh(additive.W_a.weight @ s + additive.U_a.weight @ h))
+            torch.testing.assert_close(found[additive][b, j], energy)
+            torch.testing.assert_close(found[general][b, j], s @ (general.W_a.weight @ h))
+            dot = (scaled.W_q.weight @ s) @ (scaled.W_k.weight @ h)
+            torch.testing.assert_close(found[scaled][b, j], dot / math.sqrt(A))
+            torch.testing.assert_close(dots[b, j], sum(wide[b] * h))
+
+
+def test_scaled_dot_energies_keep_unit_variance():
+    """For independent unit-variance entries the variance of the dot product is its width; the scale divides it out."""
+    width = 256
+    score = ScaledDotScore(width, width, width).double()
+    with torch.no_grad():
+        score.W_q.weight.copy_(torch.eye(width))
+        score.W_k.weight.copy_(torch.eye(width))
+    energies = score(torch.randn(64, width).double(), score.project(torch.randn(64, 100, width).double()))
+    assert abs(energies.var().item() - 1) < 0.1
+
+
+def test_alignment_model_has_the_papers_parameters_and_no_bias():
+    shapes = {name: tuple(p.shape) for name, p in AdditiveScore(Q, D, A).named_parameters()}
+    assert shapes == {"v_a": (A,), "W_a.weight": (A, Q), "U_a.weight": (A, D)}
+    assert list(DotScore().parameters()) == []
+
+
+# P1, P2, P5, P7: what every score's weights obey
+
+
+def test_weights_sum_to_one_and_padding_gets_exactly_nothing(soft):
+    """P1; B, S and the other sizes differ, so that a softmax over a wrong axis shows."""
+    glimpse = look(*soft)
+    torch.testing.assert_close(glimpse.weights.sum(1), torch.ones(B).double())
+    assert (glimpse.weights[~MASK] == 0).all()
+    assert (glimpse.weights[MASK] > 0).all()
+
+
+def test_context_is_the_weighted_sum(soft):
+    """Eq. 5, position by position over the real annotations alone."""
+    _, _, annotations = soft
+    glimpse = look(*soft)
+    for b in range(B):
+        real = range(int(LENGTHS[b]))
+        context = sum(glimpse.weights[b, j] * annotations[b, j] for j in real)
+        torch.testing.assert_close(glimpse.context[b], context)
+        energies = glimpse.scores[b, : LENGTHS[b]]
+        torch.testing.assert_close(glimpse.weights[b, : LENGTHS[b]], energies.exp() / energies.exp().sum())
+
+
+def test_more_padding_changes_nothing(soft):
+    """P1."""
+    attention, query, annotations = soft
+    wider = torch.cat([annotations, torch.full((B, 4, D), -7.0).double()], dim=1)
+    mask = torch.cat([MASK, torch.zeros(B, 4, dtype=torch.bool)], dim=1)
+    short, long = look(attention, query, annotations), look(attention, query, wider, mask)
+    torch.testing.assert_close(long.context, short.context, rtol=0, atol=1e-12)
+    torch.testing.assert_close(long.weights[:, :S], short.weights, rtol=0, atol=1e-12)
+    assert (long.weights[:, S:] == 0).all()
+
+
+def test_each_sentence_looks_for_itself(soft):
+    attention, query, annotations = soft
+    together = look(attention, query, annotations)
+    for b in range(B):
+        length = int(LENGTHS[b])
+        alone = look(attention, query[b : b + 1], annotations[b : b + 1, :length], MASK[b : b + 1, :length])
+        torch.testing.assert_close(alone.context[0], together.context[b])
+
+
+def test_permuted_annotations_permute_the_weights_and_keep_the_context(soft):
+    """P2: attention sees a set; order is the encoder's business."""
+    attention, query, annotations = soft
+    order = torch.tensor([3, 0, 4, 2, 1])
+    straight, permuted = look(*soft), look(attention, query, annotations[:, order], MASK[:, order])
+    torch.testing.assert_close(permuted.weights, straight.weights[:, order], rtol=0, atol=1e-12)
+    torch.testing.assert_close(permuted.context, straight.context, rtol=0, atol=1e-12)
+
+
+def test_context_lies_in_the_convex_hull_of_the_real_annotations(soft):
+    """P7 by support functions: no direction leads further out than the furthest real annotation."""
+    _, _, annotations = soft
+    context = look(*soft).context
+    directions = torch.randn(500, D).double()
+    for b in range(B):
+        reach = annotations[b, : LENGTHS[b]] @ directions.T
+        along = directions @ context[b]
+        assert (along <= reach.amax(0) + 1e-12).all()
+        assert (along >= reach.amin(0) - 1e-12).all()
+
+
+def test_equal_annotations_give_themselves(soft):
+    """P7's degenerate hull: one point."""
+    attention, query, _ = soft
+    one = torch.randn(B, 1, D).double()
+    annotations = torch.where(MASK.unsqueeze(-1), one, -50.0)
+    torch.testing.assert_close(look(attention, query, annotations).context, one[:, 0])
+
+
+def test_memory_rows_can_be_taken_in_any_order(soft):
+    """What beam search does with a memory: hypotheses of one sentence share its row."""
+    attention, query, annotations = soft
+    rows = torch.tensor([2, 0, 0])
+    glimpse = attention(query[rows], attention.remember(annotations, MASK).take(rows))
+    torch.testing.assert_close(glimpse.context, look(*soft).context[rows])
+
+
+@given(
+    st.lists(st.floats(-30, 30), min_size=1, max_size=7),
+    st.floats(-1e3, 1e3),
+    st.data(),
+)
+@settings(max_examples=100, deadline=None)
+def test_a_constant_added_to_the_energies_changes_nothing(energies, constant, data):
+    """P5, for any mask with a real position."""
+    scores = torch.tensor([energies]).double()
+    mask = torch.tensor([data.draw(st.lists(st.booleans(), min_size=len(energies), max_size=len(energies)))])
+    mask[0, data.draw(st.integers(0, len(energies) - 1))] = True
+    shifted = masked_softmax(scores + constant, mask)
+    torch.testing.assert_close(shifted, masked_softmax(scores, mask), rtol=1e-9, atol=1e-12)
+    assert (shifted[~mask] == 0).all()
+
+
+# P3, P4: gradients in closed form
+
+
+def test_a_zero_v_looks_everywhere_alike_and_teaches_only_v():
+    """P3: the paper's starting point. α is uniform over real positions and c their mean."""
+    attention, query, annotations = case("additive")
+    nn.init.zeros_(attention.score.v_a)
+    glimpse = look(attention, query, annotations)
+    uniform = MASK.double() / LENGTHS.unsqueeze(1)
+    torch.testing.assert_close(glimpse.weights, uniform)
+    torch.testing.assert_close(glimpse.context, (uniform.unsqueeze(-1) * annotations).sum(1))
+    glimpse.context.square().sum().backward()
+    assert (attention.score.W_a.weight.grad == 0).all()
+    assert (attention.score.U_a.weight.grad == 0).all()
+    assert (attention.score.v_a.grad.abs() > 1e-6).all()
+
+
+def test_jacobian_of_the_weights():
+    """P4: ∂α/∂e = diag α − α αᵀ, whose rows sum to 0; a masked position neither moves nor is moved."""
+    scores, mask = torch.randn(S).double(), torch.tensor([True, True, False, True, False])
+    weights = masked_softmax(scores, mask)
+    jacobian = torch.autograd.functional.jacobian(lambda e: masked_softmax(e, mask), scores)
+    torch.testing.assert_close(jacobian, weights.diag() - torch.outer(weights, weights))
+    torch.testing.assert_close(jacobian.sum(1), torch.zeros(S).double())
+    assert (jacobian[~mask] == 0).all() and (jacobian[:, ~mask] == 0).all()
+
+
+def test_jacobian_of_the_context():
+    """P4: ∂c/∂e_j = α_j (h_j − c): a position gains weight in the direction in which it differs from the context.
+
+    The general score with keys equal to the identity makes the energies the query itself.
+    """
+    attention = SoftAttention(GeneralScore(S, D)).double()
+    annotations = torch.randn(1, S, D).double()
+    memory = attention.remember(annotations, torch.ones(1, S, dtype=torch.bool))
+    memory = type(memory)(annotations, torch.eye(S).double().unsqueeze(0), memory.mask)
+    energies = torch.randn(S).double()
+    jacobian = torch.autograd.functional.jacobian(lambda e: attention(e[None], memory).context[0], energies)
+    weights = energies.softmax(0)
+    context = weights @ annotations[0]
+    torch.testing.assert_close(jacobian.T, weights.unsqueeze(1) * (annotations[0] - context))
+
+
+def test_gradients_agree_with_finite_differences(soft):
+    attention, query, _ = soft
+    annotations = torch.randn(B, S, D).double().requires_grad_()
+
+    def context(query, annotations):
+        return look(attention, query, annotations).context
+
+    assert torch.autograd.gradcheck(context, (query.requires_grad_(), annotations))
+
+
+def test_padding_receives_no_gradient(soft):
+    attention, query, annotations = soft
+    annotations.requires_grad_()
+    look(attention, query, annotations).context.sum().backward()
+    assert (annotations.grad[~MASK] == 0).all()
+    assert (annotations.grad[MASK] != 0).any()
+
+
+# P6, P8: bounds
+
+
+@given(st.integers(1, 6), st.integers(1, 8), st.floats(0, 20), st.integers(0, 2**31))
+@settings(max_examples=100, deadline=None)
+def test_additive_energies_are_bounded_by_the_norm_of_v(width, positions, size, seed):
+    """P6: |e| ≤ ‖v‖₁ since |tanh| ≤ 1, so max α / min α ≤ exp(2‖v‖₁), however large states and annotations are."""
+    torch.manual_seed(seed)
+    score = AdditiveScore(Q, D, width).double()
+    annotations, query = size * torch.randn(2, positions, D).double(), size * torch.randn(2, Q).double()
+    norm = score.v_a.abs().sum()
+    energies = score(query, score.project(annotations))
+    assert (energies.abs() <= norm * (1 + 1e-12)).all()
+    weights = masked_softmax(energies, torch.ones(2, positions, dtype=torch.bool))
+    assert (weights.amax(1) <= weights.amin(1) * torch.exp(2 * norm) * (1 + 1e-9)).all()
+
+
+def test_exp_then_mask_is_the_same_and_overflows():
+    """P8: GroundHog exponentiates, masks, divides. The same weights, but in float32 e = 100 is not a number."""
+    scores = torch.randn(B, S).double()
+    exponentials = scores.exp() * MASK
+    torch.testing.assert_close(masked_softmax(scores, MASK), exponentials / exponentials.sum(1, keepdim=True))
+    large = torch.tensor([[100.0, 99.0, 3.0]])
+    mask = torch.tensor([[True, True, False]])
+    raw = large.exp() * mask
+    assert (raw / raw.sum(1, keepdim=True)).isnan().any()
+    ratio = 1 / (1 + math.exp(-1))
+    torch.testing.assert_close(masked_softmax(large, mask), torch.tensor([[ratio, 1 - ratio, 0.0]]))
+    torch.testing.assert_close(masked_softmax(-large * 1e3, mask), torch.tensor([[0.0, 1.0, 0.0]]))
+
+
+def test_masked_energies_may_be_anything():
+    """A NaN, an infinity or a giant under the mask leaves the weights alone."""
+    scores = torch.randn(1, 4)
+    mask = torch.tensor([[True, True, True, False]])
+    expected = scores[:, :3].softmax(1)
+    for rubbish in (math.nan, math.inf, 1e30):
+        scores[0, 3] = rubbish
+        found = masked_softmax(scores, mask)
+        torch.testing.assert_close(found[:, :3], expected)
+        assert found[0, 3] == 0
+
+
+def test_scores_are_left_as_they_were():
+    """The mask is applied out of place: the energies are returned and must not hold infinities."""
+    glimpse = look(*case("additive"))
+    assert glimpse.scores.isfinite().all()
+    scores = torch.randn(B, S)
+    before = scores.clone()
+    masked_softmax(scores, MASK)
+    assert torch.equal(scores, before)
+
+
+# P10: the price of a look
+
+
+class MultiplyAdds(TorchDispatchMode):
+    """Counts the multiply-adds of matrix products as they are carried out."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__
+        if name in ("mm", "bmm", "mv"):
+            left, right = args[:2]
+            self.count += left.numel() * (right.shape[-1] if right.dim() > 1 else 1)
+        elif name in ("addmm", "baddbmm", "addmv", "dot", "matmul", "linear", "einsum"):
+            raise AssertionError(f"{name} is not counted")
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(("n", "n_alignment", "sources", "targets"), [(3, 5, 7, 4), (8, 2, 1, 9)])
+def test_price_of_additive_attention(n, n_alignment, sources, targets):
+    """P10: 2nn'T_x + nn'T_y + (n' + 2n)T_xT_y multiply-adds, T_xT_y energies (§A.1.2)."""
+    attention = SoftAttention(AdditiveScore(n, 2 * n, n_alignment))
+    energies = 0
+    with MultiplyAdds() as price:
+        memory = attention.remember(torch.randn(1, sources, 2 * n), torch.ones(1, sources, dtype=torch.bool))
+        assert price.count == 2 * n * n_alignment * sources
+        for _ in range(targets):
+            energies += attention(torch.randn(1, n), memory).scores.numel()
+    assert energies == sources * targets
+    expected = 2 * n * n_alignment * sources + n * n_alignment * targets + (n_alignment + 2 * n) * sources * targets
+    assert price.count == expected
+
+
+# Keras on the torch backend
+
+
+@pytest.fixture(scope="module")
+def keras(tmp_path_factory):
+    os.environ.setdefault("KERAS_HOME", str(tmp_path_factory.mktemp("keras")))
+    import keras
+
+    if keras.backend.backend() != "torch":
+        pytest.skip("keras was set up with another backend")
+    return keras
+
+
+def as_numpy(tensor):
+    return tensor.detach().cpu().numpy()
+
+
+def test_keras_additive_attention_after_two_dense_layers_is_ours(keras):
+    """The layer is eqs. 5 and 6 alone: W_a and U_a are two bias-free Dense layers before it, v_a is its `scale`."""
+    attention, query, _ = case("additive", torch.float32)
+    annotations = torch.randn(B, S, D)
+    ours = look(attention, query, annotations)
+    score = attention.score
+    to_query, to_key = keras.layers.Dense(A, use_bias=False), keras.layers.Dense(A, use_bias=False)
+    layer = keras.layers.AdditiveAttention()
+    queries, keys = to_query(query.unsqueeze(1)), to_key(annotations)
+    layer.build([queries.shape, (B, S, D), keys.shape])
+    to_query.set_weights([as_numpy(score.W_a.weight.T)])
+    to_key.set_weights([as_numpy(score.U_a.weight.T)])
+    layer.set_weights([as_numpy(score.v_a)])
+    context, weights = layer(
+        [to_query(query.unsqueeze(1)), annotations, to_key(annotations)],
+        mask=[None, MASK],
+        return_attention_scores=True,
+    )
+    np.testing.assert_allclose(as_numpy(context)[:, 0], as_numpy(ours.context), atol=1e-6)
+    np.testing.assert_allclose(as_numpy(weights)[:, 0], as_numpy(ours.weights), atol=1e-6)
+
+
+def test_keras_dot_attention_is_ours(keras):
+    attention, query, _ = case("dot", torch.float32)
+    annotations = torch.randn(B, S, D)
+    ours = look(attention, query, annotations)
+    context, weights = keras.layers.Attention()(
+        [query.unsqueeze(1), annotations], mask=[None, MASK], return_attention_scores=True
+    )
+    np.testing.assert_allclose(as_numpy(context)[:, 0], as_numpy(ours.context), atol=1e-6)
+    np.testing.assert_allclose(as_numpy(weights)[:, 0], as_numpy(ours.weights), atol=1e-6)
+
+
+QUERIES, KEYS, VALUES = np.eye(2, dtype="float32"), np.eye(2, dtype="float32")[::-1], np.array([[1.0, 2], [3, 4]])
+
+
+def test_keras_facts_about_dot_attention(keras):
+    """The book quotes these: no 1/√d, so equal one-hot query and key score 1 and unequal ones 0."""
+    out, weights = keras.layers.Attention()(
+        [QUERIES[None], VALUES[None].astype("float32"), KEYS[None].copy()], return_attention_scores=True
+    )
+    same, other = math.e / (1 + math.e), 1 / (1 + math.e)
+    expected = np.array([[other, same], [same, other]])
+    np.testing.assert_allclose(as_numpy(weights)[0], expected, atol=1e-6)
+    np.testing.assert_allclose(as_numpy(out)[0], expected @ VALUES, atol=1e-6)
+    np.testing.assert_allclose(expected @ VALUES, [[2.4621, 3.4621], [1.5379, 2.5379]], atol=1e-4)
+    # Ours on the same numbers
+    memory = SoftAttention(DotScore()).remember(torch.tensor(KEYS.copy())[None], torch.ones(1, 2, dtype=torch.bool))
+    ours = SoftAttention(DotScore())(torch.tensor(QUERIES[:1]), memory)
+    np.testing.assert_allclose(as_numpy(ours.weights)[0], expected[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["concat", "additive"])
+def test_keras_facts_about_additive_attention(keras, kind):
+    """Unscaled: tanh 2 for an equal pair of one-hots, 2 tanh 1 for an unequal pair."""
+    if kind == "concat":
+        layer = keras.layers.Attention(score_mode="concat")
+    else:
+        layer = keras.layers.AdditiveAttention(use_scale=False)
+    out, weights = layer(
+        [QUERIES[None], VALUES[None].astype("float32"), KEYS[None].copy()], return_attention_scores=True
+    )
+    unequal, equal = math.exp(2 * math.tanh(1)), math.exp(math.tanh(2))
+    w = unequal / (unequal + equal)
+    expected = np.array([[w, 1 - w], [1 - w, w]])
+    np.testing.assert_allclose(as_numpy(weights)[0], expected, atol=1e-6)
+    np.testing.assert_allclose(as_numpy(out)[0], expected @ VALUES, atol=1e-6)
+    np.testing.assert_allclose(expected, [[0.6363, 0.3637], [0.3637, 0.6363]], atol=1e-4)
+    np.testing.assert_allclose(expected @ VALUES, [[1.7275, 2.7275], [2.2725, 3.2725]], atol=1e-4)
+
+
+def test_keras_facts_about_masks_and_weights(keras):
+    """A query mask zeroes outputs, not returned weights; a value mask takes positions out."""
+    mask = torch.tensor([[True, False]])
+    ones = np.ones((1, 2, 1), dtype="float32")
+    value = np.broadcast_to(ones, (1, 2, 2)).copy()
+    out, weights = keras.layers.Attention()([QUERIES[None], value], mask=[mask, mask], return_attention_scores=True)
+    np.testing.assert_allclose(as_numpy(out)[0], [[1, 1], [0, 0]], atol=1e-6)
+    np.testing.assert_allclose(as_numpy(weights)[0], [[1, 0], [1, 0]], atol=1e-6)
+    layers = [
+        (keras.layers.Attention(), 0),
+        (keras.layers.Attention(use_scale=True, score_mode="concat"), 2),
+        (keras.layers.AdditiveAttention(), 1),
+        (keras.layers.AdditiveAttention(use_scale=False), 0),
+    ]
+    for layer, count in layers:
+        layer([QUERIES[None], value])
+        assert len(layer.trainable_weights) == count
+
+
+def test_keras_with_nothing_to_look_at(keras):
+    """Keras subtracts 1e9: all masked is uniform in float32. Ours is not a number: a `Batch` refuses empty sources."""
+    nothing = torch.zeros(1, 2, dtype=torch.bool)
+    _, weights = keras.layers.Attention()(
+        [QUERIES[None], QUERIES[None]], mask=[None, nothing], return_attention_scores=True
+    )
+    np.testing.assert_allclose(as_numpy(weights)[0], np.full((2, 2), 0.5), atol=1e-6)
+    assert masked_softmax(torch.randn(1, 2), nothing).isnan().all()
+
+
+def test_a_score_is_abstract():
+    with pytest.raises(TypeError, match="abstract"):
+        Score()

@@ -1,0 +1,374 @@
+"""Common errors of attention-based models, each kept here as a class with the error in it.
+
+For each error (SPEC §7) one check holds for the package and fails for the mutant; `test_the_check_sees_the_error` is
+what makes the check worth having. Errors 9, 10 and 11 are those of inference, search and metrics.
+"""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from course_pkg.attention import AdditiveScore, Glimpse, Score, SoftAttention
+from course_pkg.decoders import STEP_ORDERS, AttentiveDecoder, DeepOutput, State
+from course_pkg.encoders import BiGRUEncoder, Encoded, WordEmbedding
+from course_pkg.losses import sequence_cross_entropy
+from course_pkg.recurrent import GatedRecurrentUnit
+from course_pkg.vocabulary import BOS, EOS, PAD
+
+B, S, T, V, E, H, A = 2, 5, 4, 12, 3, 4, 6
+LENGTHS = torch.tensor([5, 3])
+MASK = torch.arange(S) < LENGTHS.unsqueeze(1)
+SOURCE = torch.tensor([[5, 7, 9, 4, EOS], [8, 6, EOS, PAD, PAD]])
+INPUTS = torch.tensor([[BOS, 4, 9, 7], [BOS, 8, 10, 5]])
+
+
+def lively(module):
+    for parameter in module.parameters():
+        nn.init.normal_(parameter)
+    return module.double()
+
+
+def close(one, other):
+    """An assertion, so that every check fails in the same way."""
+    torch.testing.assert_close(one, other, rtol=0, atol=1e-9)
+
+
+# 1 and 2: the softmax
+
+
+class MaskAfterSoftmax(SoftAttention):
+    """Error 1: padding is silenced after the softmax, and nobody divides again."""
+
+    def forward(self, query, memory):
+        scores = self.score(query, memory.keys)
+        weights = scores.softmax(-1) * memory.mask
+        return Glimpse((weights.unsqueeze(-1) * memory.annotations).sum(1), weights, scores)
+
+
+class SoftmaxOverTheBatch(SoftAttention):
+    """Error 2: the softmax runs over the sentences of the batch."""
+
+    def forward(self, query, memory):
+        scores = self.score(query, memory.keys)
+        weights = scores.softmax(0) * memory.mask
+        return Glimpse((weights.unsqueeze(-1) * memory.annotations).sum(1), weights, scores)
+
+
+def check_each_row_of_weights_sums_to_one(attention_class):
+    """P1, with B ≠ S."""
+    attention = lively(attention_class(AdditiveScore(H, 2 * H, A)))
+    memory = attention.remember(torch.randn(B, S, 2 * H).double(), MASK)
+    weights = attention(torch.randn(B, H).double(), memory).weights
+    close(weights.sum(1), torch.ones(B).double())
+    assert (weights[~MASK] == 0).all()
+
+
+# 3: the query
+
+
+class QueryWithTheNewState(AttentiveDecoder):
+    """Error 3: the state is updated before it asks, with the last context, in the orders of [B]."""
+
+    def _advance(self, gates, state, memory):
+        last = torch.zeros_like(memory.annotations[:, 0]) if state.context is None else state.context
+        hidden = self._update(gates, state.hidden, last)
+        glimpse = self.attention(hidden, memory)
+        return State(hidden, context=glimpse.context), hidden, glimpse
+
+
+class QueryWithTheOldState(AttentiveDecoder):
+    """Error 3 the other way round: GroundHog's query has to hold the word just emitted; this one is a step behind."""
+
+    def _advance(self, gates, state, memory):
+        glimpse = self.attention(state.hidden, memory)
+        hidden = self._update(gates, state.hidden, glimpse.context)
+        return State(hidden, context=glimpse.context), state.hidden, glimpse
+
+
+def attentive(decoder_class, order):
+    embedding, unit = WordEmbedding(V, E, bos=BOS), GatedRecurrentUnit(E, H)
+    attention, output = SoftAttention(AdditiveScore(H, 2 * H, A)), DeepOutput(H, E, 2 * H, 3, V)
+    return lively(decoder_class(embedding, unit, attention, output, annotation_size=2 * H, summary_size=H, order=order))
+
+
+def check_the_query_has_read(words_before, order):
+    """The first row of weights that changes when y_2 does, is that of the step whose query has read y_2."""
+
+    def check(decoder_class):
+        decoder = attentive(decoder_class, order)
+        encoded = Encoded(torch.randn(B, S, 2 * H).double(), MASK, torch.randn(B, H).double())
+        changed = INPUTS.clone()
+        changed[:, 2] = 6
+        moved = decoder(INPUTS, encoded).weights - decoder(changed, encoded).weights
+        assert [row.abs().max() > 1e-9 for row in moved.unbind(1)] == [i >= 2 + words_before for i in range(T)]
+
+    return check
+
+
+# 4 and 6: the backward RNN
+
+
+class BackwardOverPadding(BiGRUEncoder):
+    """Error 4: the padded row is turned round as a whole, so the backward RNN reads the padding first."""
+
+    def forward(self, tokens, mask):
+        embedded = self.embedding(tokens)
+        leftward = self.backward_unit(embedded.flip(1)).flip(1)
+        return Encoded(torch.cat([self.forward_unit(embedded), leftward], -1), mask, leftward[:, 0])
+
+
+class StartFromTheLastRow(BiGRUEncoder):
+    """Error 6: s_0 is made from ←h_T, which has read one word, instead of ←h_1, which has read them all."""
+
+    def forward(self, tokens, mask):
+        encoded = super().forward(tokens, mask)
+        last = (mask.sum(1) - 1).view(-1, 1, 1).expand(-1, 1, encoded.annotations.shape[2])
+        return replace(encoded, summary=encoded.annotations.gather(1, last)[:, 0, H:])
+
+
+def encoder(encoder_class):
+    made = encoder_class(WordEmbedding(V, E, bos=BOS), GatedRecurrentUnit(E, H), GatedRecurrentUnit(E, H))
+    made = lively(made)
+    assert (made.embedding.weight[PAD] != 0).all()
+    return made
+
+
+def check_each_sentence_reads_as_if_alone(encoder_class):
+    """P9, with an embedding of PAD that is not zero."""
+    made = encoder(encoder_class)
+    together = made(SOURCE, MASK)
+    for b in range(B):
+        length = int(LENGTHS[b])
+        alone = made(SOURCE[b : b + 1, :length], MASK[b : b + 1, :length])
+        close(together.annotations[b, :length], alone.annotations[0])
+        close(together.summary[b], alone.summary[0])
+
+
+def check_the_first_word_reaches_the_first_state(encoder_class):
+    """Changing x_1 alone must change what s_0 is made from, which is the backward RNN's final state (P9)."""
+    made = encoder(encoder_class)
+    changed = SOURCE.clone()
+    changed[:, 0] = 11
+    summary = made(SOURCE, MASK).summary
+    assert ((summary - made(changed, MASK).summary).abs().amax(1) > 1e-9).all()
+    for b in range(B):
+        words = made.embedding(SOURCE[b : b + 1, : LENGTHS[b]].flip(1))
+        close(summary[b], made.backward_unit(words)[0, -1])
+
+
+# 5: the unit
+
+
+class LibraryUnit(nn.GRU):
+    """Error 5: ``nn.GRU`` taken as the paper's unit, with z turned round and everything else hoped for."""
+
+    def __init__(self, input_size, state_size, bias):
+        super().__init__(input_size, state_size, bias=bias, batch_first=True)
+
+    def forward(self, inputs):
+        return super().forward(inputs)[0]
+
+    def take_numbers(self, weight_ih, weight_hh):
+        for mine, theirs in ((self.weight_ih_l0, weight_ih), (self.weight_hh_l0, weight_hh)):
+            r, z, candidate = theirs.chunk(3)
+            mine.copy_(torch.cat([r, -z, candidate]))
+
+
+class PapersUnit(GatedRecurrentUnit):
+    """The package's unit with the same way to receive numbers."""
+
+    def __init__(self, input_size, state_size, bias):
+        super().__init__(input_size, state_size, bias=bias)
+
+    def take_numbers(self, weight_ih, weight_hh):
+        self.weight_ih.copy_(weight_ih)
+        self.weight_hh.copy_(weight_hh)
+
+
+def follows_the_paper(unit_class, candidate_matrix):
+    """Whether the states are those of §A.2.1, for a given U of the candidate."""
+    weight_ih, weight_hh = torch.randn(3 * H, E).double(), torch.randn(3 * H, H).double()
+    weight_hh[2 * H :] = candidate_matrix
+    unit, inputs = unit_class(E, H, bias=False).double(), torch.randn(B, T, E).double()
+    with torch.no_grad():
+        unit.take_numbers(weight_ih, weight_hh)
+    (W_r, W_z, W), (U_r, U_z, U) = weight_ih.chunk(3), weight_hh.chunk(3)
+    state, states = torch.zeros(B, H).double(), []
+    for x in inputs.unbind(1):
+        r, z = torch.sigmoid(x @ W_r.T + state @ U_r.T), torch.sigmoid(x @ W_z.T + state @ U_z.T)
+        state = (1 - z) * state + z * torch.tanh(x @ W.T + (r * state) @ U.T)
+        states.append(state)
+    return torch.allclose(unit(inputs), torch.stack(states, 1), rtol=0, atol=1e-9)
+
+
+def check_the_reset_gate_acts_before_the_product(unit_class):
+    """A dense U tells the two apart. A diagonal one does not: such a test would prove nothing."""
+    assert follows_the_paper(unit_class, torch.diag(torch.randn(H).double()))
+    assert follows_the_paper(unit_class, torch.randn(H, H).double())
+
+
+# 7: which row of α belongs to which word
+
+
+class OneStepAtATime(Score):
+    """An oracle: the look of step t falls on source word t, whatever is asked."""
+
+    def project(self, annotations):
+        self.position = 0
+        return annotations
+
+    def forward(self, query, keys):
+        scores = torch.full(keys.shape[:2], -1e3).to(keys)
+        scores[:, self.position] = 0
+        self.position += 1
+        return scores
+
+
+class WeightsOneRowLate(AttentiveDecoder):
+    """Error 7: row t of α is the look before word t's."""
+
+    def forward(self, inputs, encoded):
+        rollout = super().forward(inputs, encoded)
+        return replace(rollout, weights=rollout.weights.roll(1, dims=1))
+
+
+class NoRowForTheEnd(AttentiveDecoder):
+    """Error 7: the step that emits EOS is left out."""
+
+    def forward(self, inputs, encoded):
+        return super().forward(inputs[:, :-1], encoded)
+
+
+def copier(decoder_class, order):
+    """Emits the source word it looks at: annotations are one-hot, C_o and W_o pass them on, all else is zero."""
+    decoder = decoder_class(
+        WordEmbedding(V, E, bos=BOS),
+        GatedRecurrentUnit(E, H),
+        SoftAttention(OneStepAtATime()),
+        DeepOutput(H, E, V, V, V),
+        annotation_size=V,
+        summary_size=H,
+        order=order,
+    )
+    for parameter in decoder.parameters():
+        nn.init.zeros_(parameter)
+    with torch.no_grad():
+        decoder.output.C_o.weight.copy_(torch.eye(V).repeat_interleave(2, dim=0))  # both of a maxout pair
+        decoder.output.W_o.weight.copy_(torch.eye(V))
+    return decoder
+
+
+def check_rows_of_the_weights_are_the_words(order):
+    """A copy task with an oracle: row t is the look that brought word t; one row for each word, EOS included."""
+
+    def check(decoder_class):
+        words = torch.tensor([[7, 4, 9, EOS]])
+        encoded = Encoded(F.one_hot(words, V).float(), torch.ones(1, 4, dtype=torch.bool), torch.zeros(1, H))
+        inputs = torch.cat([torch.tensor([[BOS]]), words[:, :-1]], dim=1)
+        rollout = copier(decoder_class, order)(inputs, encoded)
+        assert rollout.logits.argmax(-1).tolist() == words.tolist()
+        assert rollout.weights.shape == (1, 4, 4)
+        assert words[0][rollout.weights[0].argmax(-1)].tolist() == words[0].tolist()
+
+    return check
+
+
+# 8: the loss
+
+
+def padding_counted(logits, targets, mask, reduction):
+    """Error 8: every column of the batch is charged."""
+    return sequence_cross_entropy(logits, targets, torch.ones_like(mask), reduction=reduction)
+
+
+def averaged_over_padding(logits, targets, mask, reduction):
+    """Error 8, quietly: padding costs nothing and is still divided by."""
+    total = sequence_cross_entropy(logits, targets, mask, reduction="sum")
+    return total if reduction == "sum" else total / targets.numel()
+
+
+def end_dropped(logits, targets, mask, reduction):
+    """Error 8: EOS is taken for padding."""
+    return sequence_cross_entropy(logits, targets, mask & (targets != EOS), reduction=reduction)
+
+
+def check_the_loss_counts_real_words_and_eos(loss):
+    """P20: the bill of each sentence, EOS on it, whatever padding stands beside it."""
+    logits = torch.randn(B, S, V).double()
+    bill = sum(-logits[b, i].log_softmax(0)[SOURCE[b, i]] for b in range(B) for i in range(int(LENGTHS[b])))
+    close(loss(logits, SOURCE, MASK, reduction="sum"), bill)
+    close(loss(logits, SOURCE, MASK, reduction="token"), bill / LENGTHS.sum())
+    wider = F.pad(logits, (0, 0, 0, 2)), F.pad(SOURCE, (0, 2), value=PAD), F.pad(MASK, (0, 2))
+    close(loss(*wider, reduction="token"), bill / LENGTHS.sum())
+
+
+# 12: maxout
+
+
+class MaxoutOfHalves(DeepOutput):
+    """Error 12: the first half is paired with the second."""
+
+    def forward(self, state, embedded, context):
+        units = self.U_o(state) + self.V_o(embedded) + self.C_o(context)
+        return self.W_o(self.dropout(torch.maximum(*units.chunk(2, dim=-1))))
+
+
+def check_maxout_pairs_neighbours(output_class):
+    """[1, 5, 2, 0, 9, 3] becomes [5, 2, 9], not [1, 9, 3]."""
+    output = output_class(6, E, H, 3, 3, bias=False)
+    with torch.no_grad():
+        output.U_o.weight.copy_(torch.eye(6))
+        output.W_o.weight.copy_(torch.eye(3))
+    units = output(torch.tensor([1.0, 5, 2, 0, 9, 3]), torch.zeros(E), torch.zeros(H))
+    assert units.tolist() == [5, 2, 9]
+
+
+ERRORS = [  # number, check, what the package has, the same with the error
+    ("1", check_each_row_of_weights_sums_to_one, SoftAttention, MaskAfterSoftmax),
+    ("2", check_each_row_of_weights_sums_to_one, SoftAttention, SoftmaxOverTheBatch),
+    ("3 main-text", check_the_query_has_read(1, "main-text"), AttentiveDecoder, QueryWithTheNewState),
+    ("3 appendix", check_the_query_has_read(1, "appendix"), AttentiveDecoder, QueryWithTheNewState),
+    ("3 groundhog", check_the_query_has_read(0, "groundhog"), AttentiveDecoder, QueryWithTheOldState),
+    ("4", check_each_sentence_reads_as_if_alone, BiGRUEncoder, BackwardOverPadding),
+    ("5", check_the_reset_gate_acts_before_the_product, PapersUnit, LibraryUnit),
+    ("6", check_the_first_word_reaches_the_first_state, BiGRUEncoder, StartFromTheLastRow),
+    *(
+        (f"7 {order}", check_rows_of_the_weights_are_the_words(order), AttentiveDecoder, mutant)
+        for order in STEP_ORDERS
+        for mutant in (WeightsOneRowLate, NoRowForTheEnd)
+    ),
+    ("8 padding", check_the_loss_counts_real_words_and_eos, sequence_cross_entropy, padding_counted),
+    ("8 mean", check_the_loss_counts_real_words_and_eos, sequence_cross_entropy, averaged_over_padding),
+    ("8 end", check_the_loss_counts_real_words_and_eos, sequence_cross_entropy, end_dropped),
+    ("12", check_maxout_pairs_neighbours, DeepOutput, MaxoutOfHalves),
+]
+IDS = [f"{number}: {mutant.__name__}" for number, _, _, mutant in ERRORS]
+
+
+@pytest.mark.parametrize(("number", "check", "right", "wrong"), ERRORS, ids=IDS)
+def test_the_package_is_free_of_the_error(number, check, right, wrong):
+    check(right)
+
+
+@pytest.mark.parametrize(("number", "check", "right", "wrong"), ERRORS, ids=IDS)
+def test_the_check_sees_the_error(number, check, right, wrong):
+    with pytest.raises(AssertionError):
+        check(wrong)
+
+
+def test_a_diagonal_matrix_would_not_have_seen_error_5():
+    diagonal = torch.diag(torch.randn(H).double())
+    assert follows_the_paper(LibraryUnit, diagonal)
+    assert not follows_the_paper(LibraryUnit, torch.randn(H, H).double())
+
+
+def test_error_6_and_error_4_are_different_errors():
+    """Reading the padding first still lets x_1 reach s_0; starting from the last row still reads each word alone."""
+    check_each_sentence_reads_as_if_alone(StartFromTheLastRow)
+    changed = SOURCE.clone()
+    changed[:, 0] = 11
+    made = encoder(BackwardOverPadding)
+    assert (made(SOURCE, MASK).summary != made(changed, MASK).summary).any(dim=1).all()

@@ -1,0 +1,238 @@
+"""Encoders against two plain recurrences per sentence, packed ``nn.GRU`` and a mask-carrying scan (SPEC P9)."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from course_pkg.encoders import BiGRUEncoder, GRUEncoder, WordEmbedding, reverse_within_length
+from course_pkg.recurrent import GatedRecurrentUnit
+from course_pkg.vocabulary import BOS, EOS, PAD
+
+V, E, H = 12, 4, 5
+LENGTHS = torch.tensor([6, 1, 3, 5])
+TOKENS = torch.tensor(
+    [
+        [5, 7, 9, 4, 11, EOS],
+        [EOS, PAD, PAD, PAD, PAD, PAD],
+        [8, 8, EOS, PAD, PAD, PAD],
+        [6, 10, 3, 5, EOS, PAD],
+    ]
+)
+B, S = TOKENS.shape
+MASK = torch.arange(S) < LENGTHS.unsqueeze(1)
+RESETS = ("before", "after")
+
+
+def embedding():
+    table = WordEmbedding(V, E, bos=BOS).double()
+    assert (table.weight[PAD] != 0).all()  # padding that would be heard, if it were read
+    return table
+
+
+def unit(reset):
+    made = GatedRecurrentUnit(E, H, reset=reset).double()
+    for parameter in made.parameters():
+        nn.init.normal_(parameter)
+    return made
+
+
+def one_way(reset):
+    return GRUEncoder(embedding(), unit(reset))
+
+
+def two_ways(reset):
+    return BiGRUEncoder(embedding(), unit(reset), unit(reset))
+
+
+@pytest.fixture(params=RESETS)
+def reset(request):
+    return request.param
+
+
+@pytest.fixture(params=[one_way, two_ways], ids=["one way", "two ways"])
+def encoder(request, reset):
+    return request.param(reset)
+
+
+# Embedding
+
+
+def test_the_begin_of_sentence_token_is_a_zero_that_never_learns():
+    """No BOS vector in the papers: the y_0 term is zero (GroundHog's Shift)."""
+    table = embedding()
+    tokens = torch.tensor([[BOS, 4], [5, BOS]])
+    rows = table(tokens)
+    assert (rows[tokens == BOS] == 0).all()
+    assert torch.equal(rows[0, 1], table.weight[4]) and torch.equal(rows[1, 0], table.weight[5])
+    rows.sum().backward()
+    assert (table.weight.grad[BOS] == 0).all()
+    assert (table.weight.grad[4] == 1).all()
+
+
+def test_embedding_takes_ids_of_any_shape():
+    table = embedding()
+    assert table(torch.tensor([4, 5])).shape == (2, E)
+    torch.testing.assert_close(table(TOKENS)[2, 1], table.weight[8])
+
+
+def test_dropout_acts_in_training_alone():
+    table = WordEmbedding(V, 100, bos=BOS, dropout=0.5)
+    tokens = torch.arange(3, V)
+    dropped = (table.train()(tokens) == 0).double().mean().item()
+    assert abs(dropped - 0.5) < 5 * math.sqrt(0.25 / (100 * (V - 3)))
+    assert torch.equal(table.eval()(tokens), table.weight[3:])
+
+
+# Reversal
+
+
+@given(st.lists(st.integers(1, 7), min_size=1, max_size=5), st.integers(0, 3))
+@settings(max_examples=50, deadline=None)
+def test_reversal_turns_what_is_real_and_leaves_padding(lengths, extra):
+    size = max(lengths) + extra
+    mask = torch.arange(size) < torch.tensor(lengths).unsqueeze(1)
+    values = torch.arange(len(lengths) * size * 2).view(len(lengths), size, 2).double()
+    turned = reverse_within_length(values, mask)
+    for row, length in enumerate(lengths):
+        assert torch.equal(turned[row, :length], values[row, :length].flip(0))
+        assert torch.equal(turned[row, length:], values[row, length:])
+    assert torch.equal(reverse_within_length(turned, mask), values)
+
+
+# P9
+
+
+def test_annotations_are_two_recurrences_over_the_real_words(reset):
+    """h_j = [→h_j; ←h_j] (eq. 7), each sentence alone, unpadded, the backward RNN reading it from its end."""
+    encoder = two_ways(reset)
+    encoded = encoder(TOKENS, MASK)
+    for b in range(B):
+        length = int(LENGTHS[b])
+        words = encoder.embedding.weight[TOKENS[b, :length]].unsqueeze(0)
+        rightward = encoder.forward_unit(words)[0]
+        leftward = encoder.backward_unit(words.flip(1))[0].flip(0)
+        torch.testing.assert_close(encoded.annotations[b, :length], torch.cat([rightward, leftward], -1))
+        torch.testing.assert_close(encoded.summary[b], leftward[0])
+
+
+def test_backward_states_are_a_scan_that_carries_zero_through_padding(reset):
+    """The other classic way: reverse everything and keep the state where the mask is False."""
+    encoder = two_ways(reset)
+    words, state = encoder.embedding.weight[TOKENS], torch.zeros(B, H).double()
+    unit, states = encoder.backward_unit, [None] * S
+    for j in reversed(range(S)):
+        state = torch.where(MASK[:, j, None], unit.update(unit.gates(words[:, j]), state), state)
+        states[j] = state
+    encoded = encoder(TOKENS, MASK)
+    leftward = torch.stack(states, dim=1)
+    torch.testing.assert_close(encoded.annotations[..., H:][MASK], leftward[MASK])
+    torch.testing.assert_close(encoded.summary, state)
+
+
+def test_the_librarys_packed_bidirectional_gru_is_ours():
+    """``reset='after'``, with an embedding of PAD that is not zero."""
+    encoder = two_ways("after")
+    gru = nn.GRU(E, H, batch_first=True, bidirectional=True).double()
+    with torch.no_grad():
+        for suffix, mine in (("", encoder.forward_unit), ("_reverse", encoder.backward_unit)):
+            for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+                getattr(gru, f"{name}_l0{suffix}").copy_(getattr(mine, name))
+    words = encoder.embedding.weight[TOKENS]
+    packed, last = gru(pack_padded_sequence(words, LENGTHS, batch_first=True, enforce_sorted=False))
+    states, _ = pad_packed_sequence(packed, batch_first=True, total_length=S)
+    encoded = encoder(TOKENS, MASK)
+    torch.testing.assert_close(encoded.annotations[MASK], states[MASK], rtol=0, atol=1e-12)
+    torch.testing.assert_close(encoded.summary, last[1], rtol=0, atol=1e-12)
+
+
+def test_one_way_summary_is_the_state_at_the_last_real_word(reset):
+    """c = h_{T_x} (§A.2.2), for each sentence its own T_x; the library's final state where it has the same unit."""
+    encoder = one_way(reset)
+    encoded = encoder(TOKENS, MASK)
+    for b in range(B):
+        length = int(LENGTHS[b])
+        states = encoder.unit(encoder.embedding.weight[TOKENS[b : b + 1, :length]])[0]
+        torch.testing.assert_close(encoded.annotations[b, :length], states)
+        torch.testing.assert_close(encoded.summary[b], states[-1])
+
+
+# Shapes and invariances
+
+
+def test_shapes(reset):
+    for encoder, width in ((one_way(reset), H), (two_ways(reset), 2 * H)):
+        encoded = encoder(TOKENS, MASK)
+        assert encoded.annotations.shape == (B, S, width)
+        assert encoded.summary.shape == (B, H)
+        assert torch.equal(encoded.mask, MASK)  # EOS included
+
+
+def test_more_padding_and_another_order_change_nothing(encoder):
+    order = torch.tensor([2, 0, 3, 1])
+    wider = nn.functional.pad(TOKENS, (0, 3), value=PAD)[order]
+    mask = nn.functional.pad(MASK, (0, 3))[order]
+    short, long = encoder(TOKENS, MASK).take(order), encoder(wider, mask)
+    torch.testing.assert_close(long.annotations[:, :S][mask[:, :S]], short.annotations[short.mask], rtol=0, atol=1e-12)
+    torch.testing.assert_close(long.summary, short.summary, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("rubbish", [1e4, math.nan])
+def test_what_stands_in_the_padding_is_never_read(encoder, rubbish):
+    clean = encoder(TOKENS, MASK)
+    with torch.no_grad():
+        encoder.embedding.weight[PAD] = rubbish
+    polluted = encoder(TOKENS, MASK)
+    assert torch.equal(polluted.annotations[MASK], clean.annotations[MASK])
+    assert torch.equal(polluted.summary, clean.summary)
+
+
+def test_padding_is_not_trained(encoder):
+    encoded = encoder(TOKENS, MASK)
+    (encoded.annotations[MASK].square().sum() + encoded.summary.square().sum()).backward()
+    gradient = encoder.embedding.weight.grad
+    assert (gradient[PAD] == 0).all()
+    assert (gradient[TOKENS[MASK].unique()] != 0).any(dim=1).all()
+
+
+def test_each_direction_hears_its_own_side(reset):
+    """Changing word j moves →h from j on and ←h up to j, in that sentence alone."""
+    encoder, row, j = two_ways(reset), 3, 2
+    changed = TOKENS.clone()
+    changed[row, j] = 9
+    moved = (encoder(TOKENS, MASK).annotations - encoder(changed, MASK).annotations).abs() > 1e-12
+    right, left = moved[..., :H].any(-1) & MASK, moved[..., H:].any(-1) & MASK
+    position, sentence = torch.arange(S), torch.arange(B).unsqueeze(1) == row
+    assert torch.equal(right, sentence & (position >= j) & MASK)
+    assert torch.equal(left, sentence & (position <= j) & MASK)
+
+
+def test_the_first_word_reaches_the_summary(encoder):
+    """s_0 starts from ←h_1, the backward RNN's last state, not its first; and from h_{T_x} one way."""
+    changed = TOKENS.clone()
+    changed[[0, 2, 3], 0] = 4
+    moved = (encoder(TOKENS, MASK).summary - encoder(changed, MASK).summary).abs().amax(1) > 1e-9
+    assert moved.tolist() == [True, False, True, True]
+
+
+def test_embedding_is_shared_and_the_directions_are_not():
+    encoder = two_ways("before")
+    names = {name for name, _ in encoder.named_parameters()}
+    parts = ("weight_ih", "weight_hh", "bias_ih")
+    units = {f"{side}_unit.{part}" for side in ("forward", "backward") for part in parts}
+    assert names == {"embedding.weight"} | units
+
+
+def test_annotation_dropout_acts_in_training_alone(reset):
+    plain = two_ways(reset)
+    dropping = BiGRUEncoder(plain.embedding, plain.forward_unit, plain.backward_unit, dropout=0.5)
+    expected = plain(TOKENS, MASK).annotations
+    assert torch.equal(dropping.eval()(TOKENS, MASK).annotations, expected)
+    dropped = dropping.train()(TOKENS, MASK).annotations
+    kept = dropped != 0
+    assert 0.2 < kept.double().mean() < 0.8
+    torch.testing.assert_close(dropped[kept], 2 * expected[kept])
