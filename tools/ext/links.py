@@ -43,6 +43,9 @@ TORCH = {
 # A shape as jaxtyping writes it, a number, or a literal: part of a signature, and nobody's page.
 SHAPE = re.compile(r"""^(['"].*['"]|[-\d.]+|True|False)$""")
 
+# Classes of other libraries that a signature shows without its library.
+ELSEWHERE = {"ndarray", "NDArray"}
+
 
 def write_inventory(path: Path, project: str, pages: dict[str, list[str]]) -> str:
     """Write one Sphinx inventory (version 2) ; return its path."""
@@ -75,7 +78,7 @@ def resolve(app: Sphinx, env: BuildEnvironment, node: Any, content: nodes.Node) 
     if node.get("refdomain") != "py":
         return None
     target = node["reftarget"]
-    if SHAPE.match(target):
+    if SHAPE.match(target) or target in ELSEWHERE:
         return content
     domain = env.domains["py"]
     if target == "Tensor":
