@@ -85,7 +85,8 @@ def build(description: dict[str, Any], *, source_vocabulary: int, target_vocabul
             source_vocabulary=source_vocabulary, target_vocabulary=target_vocabulary, **settings
         )
     except TypeError as error:
-        raise CourseError(f"The model's settings do not fit {architecture}: {error}.") from error
+        reason = " ".join(str(error).split())
+        raise CourseError(f"The model's settings do not fit {architecture}: {reason}.") from error
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:

@@ -8,7 +8,7 @@ import dataclasses
 import tomllib
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -17,6 +17,19 @@ from typing import Any
 from course_pkg.notation import CourseError
 
 __all__ = ["Data", "Decoding", "Recipe", "Training", "VocabularyChoice", "names", "read"]
+
+
+def _require_choice(settings: Any, name: str, choices: Collection[str]) -> None:
+    value = getattr(settings, name)
+    if value not in choices:
+        raise CourseError(f"The recipe's {name} is {value!r}: choose one of {', '.join(choices)}.")
+
+
+def _require_positive(settings: Any, *names: str) -> None:
+    for name in names:
+        value = getattr(settings, name)
+        if not 0 < value < float("inf"):
+            raise CourseError(f"The recipe's {name} is {value}: give a number above 0.")
 
 
 @dataclass(frozen=True)
@@ -62,6 +75,10 @@ class VocabularyChoice:
     shared: bool = True
     """one vocabulary for both languages"""
 
+    def __post_init__(self) -> None:
+        _require_choice(self, "kind", ("subword", "word"))
+        _require_positive(self, "size")
+
 
 @dataclass(frozen=True)
 class Training:
@@ -93,6 +110,14 @@ class Training:
     select_by: str = "bleu"
     """``bleu`` or ``nll`` on the validation corpus"""
 
+    def __post_init__(self) -> None:
+        _require_choice(self, "optimiser", ("adam", "adadelta"))
+        _require_choice(self, "schedule", ("constant", "cosine"))
+        _require_choice(self, "reduction", ("sum", "sentence", "token"))
+        _require_choice(self, "initialisation", ("paper", "modern"))
+        _require_choice(self, "select_by", ("bleu", "nll"))
+        _require_positive(self, "epochs", "batch_size", "buffer_batches", "learning_rate")
+
 
 @dataclass(frozen=True)
 class Decoding:
@@ -100,6 +125,9 @@ class Decoding:
 
     beam_size: int = 5
     length_penalty: float = 1.0
+
+    def __post_init__(self) -> None:
+        _require_positive(self, "beam_size")
 
 
 @dataclass(frozen=True)
@@ -201,6 +229,6 @@ def _value(kind: Any, value: Any, where: str) -> Any:
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     plain = typing.get_origin(kind) or kind
-    if isinstance(plain, types.UnionType) or not isinstance(value, plain) or (plain is int and value is True):
+    if isinstance(plain, types.UnionType) or not isinstance(value, plain) or (plain is int and isinstance(value, bool)):
         raise CourseError(f"The recipe's {where} should be of type {plain.__name__}, not {value!r}.")
     return value
