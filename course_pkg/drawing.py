@@ -12,12 +12,14 @@ from html import escape
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Circle, FancyBboxPatch
+from PIL import Image
 
 __all__ = [
     "ALPHA_COLORMAP",
@@ -134,7 +136,26 @@ class Picture(Figure):
         return buffer.getvalue()
 
     def _repr_png_(self) -> bytes:
-        return self.png()
+        return _few_colours(self.png())
+
+
+def _few_colours(png: bytes) -> bytes:
+    """The picture in its 256 most frequent colours, a quarter of the bytes, so that a chapter stays small.
+
+    The frequent colours are kept exactly (fields of α do not merge); the rest, edges of letters and lines, go to
+    the nearest.
+    """
+    with Image.open(io.BytesIO(png)) as image:
+        pixels = np.asarray(image.convert("RGBA"))
+    colours, index, counts = np.unique(pixels.reshape(-1, 4).view(np.uint32), return_inverse=True, return_counts=True)
+    channels = colours.view(np.uint8).reshape(-1, 4).astype(np.int32)
+    palette = channels[np.argsort(-counts, kind="stable")[:256]]
+    distance = sum((channels[:, None, c] - palette[None, :, c]) ** 2 for c in range(4))
+    indexed = Image.fromarray(np.argmin(distance, axis=1)[index].reshape(pixels.shape[:2]).astype(np.uint8))
+    indexed.putpalette(palette.astype(np.uint8).tobytes(), "RGBA")
+    buffer = io.BytesIO()
+    indexed.save(buffer, format="PNG", optimize=True)
+    return buffer.getvalue()
 
 
 def svg(figure: Figure, description: str | None = None) -> str:
