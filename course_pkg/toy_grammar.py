@@ -4,6 +4,7 @@ A derivation is a tree of the dataclasses below. Each rule lays the same childre
 in French; words that carry the same label translate each other. A label of ``""`` marks a word without a
 counterpart: *do* of a negation, *be* of a progressive, *to* of an infinitive. A French word always has a counterpart:
 *ne* and *pas* belong to "not", *du* to both "of" and "the", the *de* of *jouer de* to "play".
+"They" is always *ils*, which may stand for anybody.
 """
 
 from collections.abc import Sequence

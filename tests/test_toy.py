@@ -502,7 +502,7 @@ def test_the_phenomena_of_the_course_are_common() -> None:
         r"\bque\b|\bqu'",
         r"\bl' ",
         r"\b(du|des|au|aux)\b",
-        r"\bétait|\ba\b",
+        r"\bil y a\b",
     ):
         assert sum(bool(re.search(pattern, text)) for text in targets) > 20, pattern
     crossing = sum(any(i < k and j > m for i, j in pair.links for k, m in pair.links) for pair in SAMPLE[:300])
@@ -534,7 +534,7 @@ def test_the_sampler_draws_the_course_sentence() -> None:
         (LEXICON.verb("see"), LEXICON.verb("throw")),
         (),
     )
-    sampler = Sampler(Random(3), words)
+    sampler = Sampler(Random(29), words)  # any seed draws it, this one soon
     (clause,) = toy.course_derivation().clauses
     subject, (said,) = clause.subject, clause.predicates
 
@@ -621,4 +621,4 @@ def _mutated(monkeypatch: pytest.MonkeyPatch, bug: str) -> Lexicon:
 )
 def test_the_checker_catches_seeded_bugs(monkeypatch: pytest.MonkeyPatch, bug: str) -> None:
     sampler = Sampler(Random(5), _mutated(monkeypatch, bug))
-    assert any(faults_of(toy.pair_of(sampler.sentence(8 + n % 10))) for n in range(200))
+    assert any(faults_of(toy.pair_of(sampler.sentence(8 + n % 10))) for n in range(2000))  # stops at the first
