@@ -1,6 +1,6 @@
 """The gated recurrent unit, with the reset gate where the papers put it or where ``nn.GRU`` does.
 
-Derived in chapter 3. The two variants differ in more than notation (SPEC D15 in the book's table):
+Derived in chapter 3. The two variants differ in more than notation (D15 on the page "Papers and code"):
 
 * ``reset="before"`` (Cho et al. 2014; Bahdanau et al. 2015, §A.1.1): the reset gate scales the state *before* the
   matrix product, and the update gate *writes*: ``s = (1-z)∘s' + z∘s̃``.
