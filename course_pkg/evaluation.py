@@ -29,6 +29,7 @@ def evaluate(
     *,
     beam: int | None = None,
     length_penalty: float | None = None,
+    bootstrap_seed: int | None = None,
     progress: bool = False,
 ) -> dict[str, Any]:
     """Translate the sources and score them against one reference each: what ``course evaluate`` prints.
@@ -39,6 +40,7 @@ def evaluate(
         references: their translations.
         beam: beam width; the model's own choice if not given.
         length_penalty: likewise.
+        bootstrap_seed: adds ``sacrebleu_interval``, the 95 % interval of `metrics.bootstrap_interval`.
         progress: show progress bars on stderr.
 
     Returns:
@@ -55,7 +57,11 @@ def evaluate(
         decoding["beam_size"] = beam
     if length_penalty is not None:
         decoding["length_penalty"] = length_penalty
-    scores = score([str(one) for one in made], sources, references, language=_target_language(translator))
+    hypotheses = [str(one) for one in made]
+    scores = score(hypotheses, sources, references, language=_target_language(translator))
+    if bootstrap_seed is not None:
+        interval = metrics.bootstrap_interval(hypotheses, references, seed=bootstrap_seed)
+        scores["sacrebleu_interval"] = list(interval)
     forced = translator.score(list(zip(sources, references, strict=True)), progress=progress)
     perplexity = metrics.perplexity(sum(nll for nll, _ in forced), sum(tokens for _, tokens in forced))
     return {

@@ -263,10 +263,13 @@ class Translator:
         weights = np.zeros((0, 0), dtype=np.float32) if self.can_look else None
         return Translation(text, "", (), (), weights, 0.0, (), ())
 
-    def align(self, pairs: Sequence[tuple[str, str]], *, progress: bool = False) -> list[set[Link]]:
+    def align(
+        self, pairs: Sequence[tuple[str, str]], *, tokens: bool = False, progress: bool = False
+    ) -> list[set[Link]]:
         """Word links of each ``(source, target)`` text pair, read off ``α`` under teacher forcing; see `links`.
 
-        Words are white-space words, counted from 0. A pair with an empty side has no links.
+        Words are white-space words, counted from 0, or the model's own tokens if ``tokens`` is set. A pair with an
+        empty side has no links.
 
         Raises:
             CourseError: the model cannot look.
@@ -275,7 +278,8 @@ class Translator:
             raise CourseError(f"The model {self.name} cannot look at its source, so it cannot align: use an rnnsearch.")
         found: list[set[Link]] = [set() for _ in pairs]
         for row, source, target, _, weights in self._forced(pairs, progress):
-            found[row] = links(weights, source.words, target.words)
+            sides = (_own_words(side) if tokens else side.words for side in (source, target))
+            found[row] = links(weights, *sides)
         return found
 
     def score(self, pairs: Sequence[tuple[str, str]], *, progress: bool = False) -> list[tuple[float, int]]:
@@ -318,6 +322,11 @@ class Translator:
         log_probs = rollout.logits.float().log_softmax(dim=-1)
         chosen = log_probs.gather(-1, batch.targets.unsqueeze(-1)).squeeze(-1)
         return (-chosen.masked_fill(~batch.target_mask, 0).sum(dim=1)).tolist(), rollout
+
+
+def _own_words(pieces: Pieces) -> tuple[int | None, ...]:
+    """Each token a word of its own."""
+    return (*range(len(pieces) - 1), None)
 
 
 def _batches(lengths: dict[int, int], positions: int) -> Iterator[tuple[int, list[int]]]:

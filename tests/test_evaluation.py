@@ -61,6 +61,12 @@ def test_scores_are_those_of_the_translations(looking: Translator) -> None:
     assert record["chrf"] == metrics.chrf(made, REFERENCES).score
 
 
+def test_the_interval_is_there_when_it_is_seeded(looking: Translator) -> None:
+    record = evaluate(looking, SOURCES, REFERENCES, beam=1, bootstrap_seed=3)
+    made = [str(one) for one in looking.translate(SOURCES, beam=1)]
+    assert record["sacrebleu_interval"] == list(metrics.bootstrap_interval(made, REFERENCES, seed=3))
+
+
 @pytest.mark.parametrize("description", [LOOKS, BLIND])
 def test_a_uniform_model_has_the_perplexity_of_its_vocabulary(description: dict) -> None:
     translator = Translator(uniform(stored(description)))

@@ -100,6 +100,13 @@ def test_alignment_through_the_model_by_hand() -> None:
     assert translator.align(pairs[2:]) == [set()]
 
 
+def test_alignment_between_tokens() -> None:
+    words = words_of("l'homme dort", "the man sleeps")
+    looks = [[0.9, 0.1, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.4, 0.6], [0.0, 0.0, 0.0, 1.0]]
+    translator = Translator(scripted(words, [[EOS]], looks))
+    assert translator.align([("the man sleeps", "l'homme dort")], tokens=True) == [{(0, 0), (1, 1)}]
+
+
 def test_an_empty_source_has_no_links(looking: Translator) -> None:
     assert looking.align([("", "le chien"), ("dog", ""), ("", "")]) == [set(), set(), set()]
 
@@ -210,7 +217,7 @@ def test_decoding_comes_from_the_model_unless_it_is_given(looking: Translator, m
 @pytest.mark.parametrize("description", [LOOKS, BLIND])
 def test_the_beam_score_is_the_likelihood_of_what_it_wrote(description: dict) -> None:
     words = words_of("la le chien chat dort mange")  # no text of these words can be read in two ways
-    translator = Translator(stored(description, words))
+    translator = Translator(stored(description, words, ends=9.0))
     for made in translator.translate(["le chat dort", "chien", "la la le"], length_penalty=0.0, generate_unk=False):
         assert translator.target.encode(made.target).tokens == made.target_tokens
         nll, tokens = translator.score([(made.source, made.target)])[0]

@@ -1,0 +1,317 @@
+"""Publish a finished run: its model folder into course_pkg/weights, its figures into course_pkg/results.
+
+``python tools/publish.py RUN`` takes the folder that ``course train`` wrote (``metrics.jsonl`` and ``model/``),
+measures the model on validation and test data, writes ``weights/NAME`` with a model card and ``results/NAME.json``
+with a passport, and draws up the table of the Multi30k models anew. Fix decoding first, on validation data, with
+``tools/choose_decoding.py``.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from course_pkg import corpora, toy
+from course_pkg.checkpoints import write_atomically
+from course_pkg.corpora import ParallelText
+from course_pkg.evaluation import evaluate, hardware, passport
+from course_pkg.inference import Translator, load
+from course_pkg.metrics import alignment_error_rate
+from course_pkg.notation import CourseError
+from course_pkg.toy import AlignedPair
+
+PACKAGE = Path(__file__).resolve().parent.parent / "course_pkg"
+BOOTSTRAP_SEED = 2015
+TOY_TEST_SEED = 3_000_000  # training uses small seeds, validation those plus a million
+TOY_TEST_PAIRS = 500
+LICENCES = {"toy": "MIT", "": "research and education (LICENSE-WEIGHTS)"}
+
+COLUMNS = {
+    "split": "split",
+    "n": "sentences",
+    "sacrebleu": "sacreBLEU",
+    "interval": "95 % interval",
+    "bleu_lc_tok": "BLEU, lower-cased, normalised tokens",
+    "chrf": "chrF2",
+    "perplexity_token": "perplexity per token",
+}
+TABLE = {
+    "model": "model",
+    "parameters": "parameters",
+    "sacrebleu_val": "sacreBLEU, val",
+    "sacrebleu_test": "sacreBLEU, test",
+    "interval": "95 % interval, test",
+    "bleu_lc_tok": "BLEU, lower-cased, normalised tokens, test",
+    "chrf": "chrF2, test",
+    "perplexity_token": "perplexity per token, test",
+}
+
+
+def recipe_of(translator: Translator) -> Mapping[str, Any]:
+    """The recipe that a model was trained from, as stored with it."""
+    recipe = translator.config.get("recipe")
+    if not isinstance(recipe, dict):
+        raise CourseError(f"{translator.name} does not say which recipe it was trained from: train it anew.")
+    return recipe
+
+
+def is_toy(translator: Translator) -> bool:
+    return bool(recipe_of(translator)["data"]["train"] == "toy")
+
+
+def validation_text(translator: Translator) -> ParallelText:
+    """The corpus that chose the best epoch, which decoding may be fixed on too."""
+    recipe = recipe_of(translator)
+    data = recipe["data"]
+    if is_toy(translator):
+        return as_text(toy_pairs(translator, 500, recipe["training"]["seed"] + 1_000_000), "toy validation")
+    corpus, _, split = data["validation"].partition(":")
+    return corpora.load(corpus, split, data["source"], data["target"])
+
+
+def toy_pairs(translator: Translator, count: int, seed: int) -> list[AlignedPair]:
+    data = recipe_of(translator)["data"]
+    return toy.pairs(count, seed=seed, min_words=data["min_words"], max_words=data["toy_words"])
+
+
+def as_text(pairs: Sequence[AlignedPair], name: str) -> ParallelText:
+    return ParallelText(tuple(p.source for p in pairs), tuple(p.target for p in pairs), name)
+
+
+def tokenisation(translator: Translator) -> str:
+    """How the model's text becomes tokens, in words."""
+    kind = {"subword": "byte-pair encoding", "word": "words and punctuation, rare words as UNK"}[translator.source.kind]
+    if translator.source is translator.target:
+        return f"{kind}; {len(translator.source)} entries for both languages; cased, raw text"
+    return f"{kind}; {len(translator.source)} source and {len(translator.target)} target entries; cased, raw text"
+
+
+def measured(translator: Translator, text: ParallelText, split: str) -> dict[str, Any]:
+    """One row of a model's table, with everything else that `evaluate` found."""
+    record = evaluate(translator, text.source, text.target, bootstrap_seed=BOOTSTRAP_SEED, progress=True)
+    low, high = record["sacrebleu_interval"]
+    return {
+        "split": split,
+        "n": record["n"],
+        "sacrebleu": record["sacrebleu"]["score"],
+        "interval": f"{low:.1f} to {high:.1f}",
+        "bleu_lc_tok": record["bleu_lc_tok"],
+        "chrf": record["chrf"],
+        "perplexity_token": record["perplexity_token"],
+        "record": record,
+    }
+
+
+def toy_figures(translator: Translator, pairs: Sequence[AlignedPair]) -> dict[str, Any]:
+    """Share of sentences translated word for word like the only reference, and the error rate of α's links."""
+    made = translator.translate([pair.source for pair in pairs], progress=True)
+    exact = sum(one.target == pair.target for one, pair in zip(made, pairs, strict=True)) / len(pairs)
+    figures: dict[str, Any] = {"exact_match_percent": 100 * exact, "aer": None}
+    if translator.can_look:
+        predicted = translator.align([(pair.source, pair.target) for pair in pairs], tokens=True)
+        gold = [pair.links for pair in pairs]
+        figures["aer"] = alignment_error_rate(predicted, gold, gold).aer
+    return figures
+
+
+def decoding(translator: Translator, package: Path) -> str:
+    """The settings in use, and who chose them."""
+    used = translator.decoding
+    said = f"beam {used['beam_size']}, score log p / length^{used['length_penalty']}"
+    path = package / "results" / f"{translator.name}-decoding.json"
+    chosen = json.loads(path.read_text(encoding="utf-8"))["chosen"] if path.is_file() else None
+    return f"{said}; {'fixed on validation data' if chosen == used else 'as the recipe says, not tuned'}"
+
+
+def cost(run: Path) -> dict[str, Any]:
+    """What training took, from metrics.jsonl."""
+    try:
+        last = json.loads((run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()[-1])
+        return {
+            "epochs": last["epoch"],
+            "updates": last["update"],
+            "train_hours": round(last["train_seconds"] / 3600, 2),
+        }
+    except (OSError, ValueError, LookupError) as error:
+        raise CourseError(
+            f"{run} holds no metrics.jsonl of a run ({error}): give the folder of `course train`."
+        ) from error
+
+
+def publish(run: Path, package: Path, machine: str) -> dict[str, Any]:
+    """Measure and copy one run; return what ``results/NAME.json`` holds."""
+    translator = load(run / "model", device="cpu")
+    name, spent, recipe = translator.name, cost(run), recipe_of(translator)
+    if is_toy(translator):
+        pairs = toy_pairs(translator, TOY_TEST_PAIRS, TOY_TEST_SEED)
+        test, data = as_text(pairs, "fresh toy sentences"), "the toy grammar"
+        figures = toy_figures(translator, pairs)
+        headline = {"metric": "exact match", "score": figures["exact_match_percent"], "data": "fresh toy sentences"}
+    else:
+        source, target = recipe["data"]["source"], recipe["data"]["target"]
+        test, data = corpora.multi30k("test_2016_flickr", source, target), "Multi30k, task 1, raw text"
+        figures = {}
+        headline = {}
+    rows = [measured(translator, validation_text(translator), "validation"), measured(translator, test, "test")]
+    headline = headline or {
+        "metric": "sacreBLEU", "score": rows[1]["sacrebleu"], "data": "Multi30k test_2016_flickr"
+    }  # fmt: skip
+    records = {row["split"]: row.pop("record") for row in rows}
+    tested = records["test"]
+    extra = {"exact_match_percent": "exact match, %", "aer": "alignment error rate"} if figures else {}
+    rows[1].update(figures)
+    result = {
+        "title": f"{name}",
+        "note": recipe["description"],
+        "columns": list({**COLUMNS, **extra}.items()),
+        "rows": rows,
+        "passport": passport(
+            data=f"{data}; trained on {recipe['data']['train']}, the best epoch chosen on validation data, "
+            f"tested on {test.name} ({len(test)} sentences)",
+            tokenisation=tokenisation(translator),
+            signature={"sacreBLEU": tested["sacrebleu"]["signature"], **tested["signatures"]},
+            decoding=decoding(translator, package),
+            seeds=f"training {recipe['training']['seed']}, bootstrap {BOOTSTRAP_SEED} (1000 samples); one training run",
+            hardware=machine,
+            cost=spent,
+            recipe=recipe["name"],
+        ),
+        "parameters": translator.config["parameters"],
+        "best_epoch": translator.config.get("best_epoch"),
+        "by_length": tested["by_length"],
+    }
+    licence = LICENCES["toy" if is_toy(translator) else ""]
+    copy_model(
+        run / "model", package / "weights" / name, {"headline": headline, "licence": licence}, card(result, licence)
+    )
+    write_json(package / "results" / f"{name}.json", result)
+    return result
+
+
+def card(result: Mapping[str, Any], licence: str) -> str:
+    """The model card."""
+    passed = result["passport"]
+    rows = "\n".join(
+        "| " + " | ".join(_cell(row.get(field)) for field, _ in result["columns"]) + " |" for row in result["rows"]
+    )
+    heads = " | ".join(heading for _, heading in result["columns"])
+    spent = passed["cost"]
+    signatures = "\n".join(f"- {name}: `{text}`" for name, text in passed["signature"].items())
+    return f"""# {result["title"]}
+
+{result["note"]}
+
+- Task: translation of single sentences, English to French.
+- Data: {passed["data"]}.
+- Tokens: {passed["tokenisation"]}.
+- Parameters: {result["parameters"]:,}, stored in half precision.
+- Recipe: `{passed["recipe"]}` of `course_pkg.recipes`, {passed["seeds"]}.
+- Training: {spent["epochs"]} epochs, {spent["updates"]:,} updates, {spent["train_hours"]} hours ({passed["hardware"]});
+  the best epoch on validation data, {result["best_epoch"]}, is the one published.
+- Decoding: {passed["decoding"]}.
+
+| {heads} |
+|{"---|" * len(result["columns"])}
+{rows}
+
+{signatures}
+
+Use it with `course translate --model {result["title"]} "…"` or `course_pkg.inference.load("{result["title"]}")`.
+
+It was trained on few and narrow sentences: text of another kind comes out badly, and fluent mistakes are common. Do not
+rely on it.
+
+Licence of the weights: {licence}. The notice is in LICENSE-WEIGHTS.
+"""
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.3f}" if abs(value) < 1 else f"{value:.1f}"
+    return "–" if value is None else str(value)
+
+
+def copy_model(source: Path, goal: Path, changes: Mapping[str, Any], readme: str) -> None:
+    """The model folder with a card and a completed config.json, whole or not at all."""
+    goal.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(dir=goal.parent, prefix=f".{goal.name}."))
+    try:
+        for name in ("model.safetensors", "tokenizer.json"):
+            shutil.copyfile(source / name, draft / name)
+        config = json.loads((source / "config.json").read_text(encoding="utf-8"))
+        write_json(draft / "config.json", {**config, **changes})
+        write_atomically(draft / "README.md", readme)
+        draft.chmod(0o755)
+        if goal.exists():
+            shutil.rmtree(goal)
+        draft.rename(goal)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_atomically(path, json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
+
+
+def multi30k_table(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The Multi30k models side by side, drawn from their own results."""
+    rows = []
+    for result in results:
+        validation, test = result["rows"]
+        rows.append(
+            {
+                "model": result["title"],
+                "parameters": result["parameters"],
+                "sacrebleu_val": validation["sacrebleu"],
+                "sacrebleu_test": test["sacrebleu"],
+                **{field: test[field] for field in ("interval", "bleu_lc_tok", "chrf", "perplexity_token")},
+            }
+        )
+    passports = {result["title"]: result["passport"] for result in results}
+    joined = {
+        item: _joined({name: one[item] for name, one in passports.items()}) for item in next(iter(passports.values()))
+    }
+    return {
+        "title": "Multi30k, English to French",
+        "note": "One training run each: the interval says how far another test set of the same kind could move a "
+        "score, not what another seed would do.",
+        "columns": list(TABLE.items()),
+        "rows": rows,
+        "passport": passport(**joined),
+    }
+
+
+def _joined(said: Mapping[str, Any]) -> Any:
+    """What all models say, once; otherwise who says what."""
+    values = list(said.values())
+    return values[0] if all(value == values[0] for value in values) else dict(said)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Publish the runs given, then the table of all Multi30k models."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder that `course train` wrote")
+    parser.add_argument("--package", type=Path, default=PACKAGE, help="where weights/ and results/ are")
+    parser.add_argument("--hardware", default=hardware(), help="what the model was trained on, in words")
+    arguments = parser.parse_args(argv)
+    try:
+        for run in arguments.runs:
+            result = publish(run, arguments.package, arguments.hardware)
+            print(json.dumps(result["rows"], ensure_ascii=False))
+        stored = sorted((arguments.package / "results").glob("multi30k-en-fr-*.json"))
+        found = [json.loads(path.read_text(encoding="utf-8")) for path in stored if not path.stem.endswith("-decoding")]
+        if found:
+            write_json(arguments.package / "results" / "multi30k.json", multi30k_table(found))
+    except CourseError as error:
+        print(f"publish: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
