@@ -108,7 +108,9 @@ def examine(name: str, answer: Any) -> Feedback:
         raise CourseError(f"There is no exercise {name!r}: choose one of {', '.join(names())}.")
     title, checker = _CHECKS[name]
     if answer is None or answer is Ellipsis:
-        return Feedback(title, (wrong("there is no answer yet", "write yours in place of `None`, then run the cell again."),))
+        return Feedback(
+            title, (wrong("there is no answer yet", "write yours in place of `None`, then run the cell again."),)
+        )
     findings: list[Finding] = []
     try:
         for finding in checker(answer):
