@@ -9,9 +9,12 @@ import dataclasses
 import json
 import math
 import os
+import signal
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,8 +99,6 @@ def prepare(recipe: Recipe) -> Corpus:
     validation = _text(data.validation, data, files, seed=recipe.training.seed + 1_000_000, count=500)
     kinds: dict[str, type[SubwordVocabulary] | type[WordVocabulary]]
     kinds = {"subword": SubwordVocabulary, "word": WordVocabulary}
-    if choice.kind not in kinds:
-        raise CourseError(f"vocabulary.kind is {choice.kind!r}: choose subword or word.")
     kind = kinds[choice.kind]
     if choice.shared:
         source = target = kind.train((*text.source, *text.target), size=choice.size)
@@ -121,8 +122,6 @@ def learning_rate(recipe: Recipe, update: int, total: int) -> float:
         return plan.learning_rate * (update + 1) / plan.warmup
     if plan.schedule == "constant":
         return plan.learning_rate
-    if plan.schedule != "cosine":
-        raise CourseError(f"training.schedule is {plan.schedule!r}: choose constant or cosine.")
     done = (update - plan.warmup) / max(1, total - plan.warmup)
     return plan.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
 
@@ -131,9 +130,7 @@ def _optimiser(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
     plan = recipe.training
     if plan.optimiser == "adam":
         return torch.optim.Adam(model.parameters(), lr=plan.learning_rate)
-    if plan.optimiser == "adadelta":
-        return torch.optim.Adadelta(model.parameters(), lr=plan.learning_rate, rho=0.95, eps=1e-6)
-    raise CourseError(f"training.optimiser is {plan.optimiser!r}: choose adam or adadelta.")
+    return torch.optim.Adadelta(model.parameters(), lr=plan.learning_rate, rho=0.95, eps=1e-6)
 
 
 def _new_model(recipe: Recipe, corpus: Corpus) -> EncoderDecoder:
@@ -141,8 +138,6 @@ def _new_model(recipe: Recipe, corpus: Corpus) -> EncoderDecoder:
     model = build(recipe.model, source_vocabulary=len(corpus.source), target_vocabulary=len(corpus.target))
     if recipe.training.initialisation == "paper":
         return initialise_as_paper(model, seed=recipe.training.seed)
-    if recipe.training.initialisation != "modern":
-        raise CourseError(f"training.initialisation is {recipe.training.initialisation!r}: choose paper or modern.")
     return model
 
 
@@ -191,23 +186,48 @@ def fit(
         CourseError: bad settings, a loss that is not a number, a folder that holds another run, or a full disk.
         KeyboardInterrupt: Ctrl-C, after a checkpoint from which ``resume`` goes on.
     """
-    try:
-        from lightning.fabric import Fabric
-    except ImportError as error:
-        raise CourseError("Training needs Lightning: pip install 'course-pkg[train]'.") from error
-    if not resume and (folder / "last.ckpt").exists():
-        raise CourseError(f"{folder} already holds a run: pass --resume to go on, or choose another folder.")
+    held = any(not path.name.startswith(".") for path in folder.glob("*"))
+    if not resume and held:
+        raise CourseError(f"{folder} is not empty: pass --resume to go on with its run, or choose another folder.")
     if resume and not (folder / "last.ckpt").exists():
         raise CourseError(f"{folder} holds no checkpoint to resume from: train without --resume first.")
-    fabric = Fabric(accelerator=accelerator, devices=devices, precision=recipe.training.precision)  # type: ignore[arg-type]
+    fabric = _fabric(accelerator, devices, recipe.training.precision)
     fabric.launch()
+    run = _Run(recipe, folder, fabric, resume, progress)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        run = _Run(recipe, folder, fabric, resume, progress)
         run.train(checkpoint_every, after_update)
         return run.finish()
     except OSError as error:
         raise CourseError(f"Cannot write to {folder}: {error.strerror or error}.") from error
+
+
+def _fabric(accelerator: str, devices: int | str, precision: str) -> Any:
+    try:
+        from lightning.fabric import Fabric
+    except ImportError as error:
+        raise CourseError("Training needs Lightning: pip install 'course-pkg[train]'.") from error
+    try:
+        return Fabric(accelerator=accelerator, devices=devices, precision=precision)  # type: ignore[arg-type]
+    except Exception as error:  # what it raises is its own and varies
+        reason = " ".join(str(error).split())
+        raise CourseError(f"Cannot train on {devices} {accelerator} in {precision}: {reason}") from error
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Hold Ctrl-C back until the block is done: from half an update no run can go on."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals reach the main thread alone
+        return
+    held: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: held.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if held:
+        signal.raise_signal(signal.SIGINT)
 
 
 class _Objective(nn.Module):
@@ -260,7 +280,8 @@ class _Run:
         try:
             while self.at.epoch < self.recipe.training.epochs:
                 for batch in self._batches():
-                    self._update(batch)
+                    with _undisturbed():
+                        self._update(batch)
                     if after_update:
                         after_update(self.at.update)
                     if time.monotonic() - saved > checkpoint_every:
@@ -269,7 +290,8 @@ class _Run:
                 self._end_epoch()
                 saved = time.monotonic()
         except KeyboardInterrupt:
-            self._checkpoint("last.ckpt")
+            with _undisturbed():
+                self._checkpoint("last.ckpt")
             raise
 
     def _batches(self) -> Iterator[Batch]:
@@ -318,6 +340,10 @@ class _Run:
         nll, tokens = _nll(self.objective, self.corpus.validation, self.fabric.device)
         self._require_number(nll)
         score = bleu(self._translations(), self.corpus.validation_text.target).score
+        with _undisturbed():
+            self._close_epoch(nll, tokens, score)
+
+    def _close_epoch(self, nll: float, tokens: int, score: float) -> None:
         quality = score if self.recipe.training.select_by == "bleu" else -nll
         self.at.epoch, self.at.batch = self.at.epoch + 1, 0
         record = {
@@ -353,6 +379,8 @@ class _Run:
     def _checkpoint(self, name: str) -> None:
         if self.fabric.global_rank:
             return
+        if not all(bool(parameter.isfinite().all()) for parameter in self.model.parameters()):
+            self._require_number(math.nan)
         state = {
             "recipe": json.dumps(self.recipe.to_dict(), sort_keys=True),
             "model": self.model.state_dict(),
@@ -365,23 +393,29 @@ class _Run:
             torch.save(state, temporary)
             os.replace(temporary, self.folder / name)
         except RuntimeError as error:  # how torch reports a full disk
-            raise CourseError(f"Cannot write {self.folder / name}: {error}.") from error
+            reason = " ".join(str(error).split())
+            raise CourseError(f"Cannot write {self.folder / name}: {reason}.") from error
         finally:
             Path(temporary).unlink(missing_ok=True)
 
     def _restore(self) -> None:
         state = _read_checkpoint(self.folder / "last.ckpt")
-        ours, theirs = self.recipe.to_dict(), json.loads(state["recipe"])
-        for values in (ours, theirs):
-            values["training"].pop("epochs")  # a run may be made longer
+        try:
+            ours, theirs = self.recipe.to_dict(), json.loads(state["recipe"])
+            for values in (ours, theirs):
+                values["training"].pop("epochs")  # a run may be made longer
+            if ours == theirs:
+                self.model.load_state_dict(state["model"])
+                self.optimiser.load_state_dict(state["optimiser"])
+                self.at = _Progress(**state["progress"])
+        except Exception as error:  # torch and json raise many kinds for a file that others wrote
+            raise CourseError(f"{self.folder} holds a checkpoint of other data or another program.") from error
         if ours != theirs:
             raise CourseError(f"{self.folder} holds a run of another recipe: resume with the recipe it was begun with.")
-        self.model.load_state_dict(state["model"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.at = _Progress(**state["progress"])
 
     def finish(self) -> Path:
         """Write the best epoch as a model folder."""
+        self.fabric.barrier()  # only the first process writes checkpoints
         state = _read_checkpoint(self.folder / "best.ckpt")
         self.model.load_state_dict(state["model"])
         config = {
