@@ -124,9 +124,7 @@ def lc_norm_tok(text: str, language: str = "fr") -> str:
     return _moses(language)(text.lower())
 
 
-def bleu_lowercased_tokenised(
-    hypotheses: Sequence[str], references: Sequence[str], language: str = "fr"
-) -> Score:
+def bleu_lowercased_tokenised(hypotheses: Sequence[str], references: Sequence[str], language: str = "fr") -> Score:
     """Corpus BLEU on lower-cased, normalised, Moses-tokenised text, as the Multi30k papers report it.
 
     Both sides are raw text and go through :func:`lc_norm_tok`. Not comparable with :func:`bleu`: case errors

@@ -74,9 +74,7 @@ def test_the_line_that_is_not_utf8_is_named(tmp_path: Path, mark: bytes) -> None
     assert "not UTF-8 (line 3)" in message and str(path) in message
 
 
-@pytest.mark.parametrize(
-    "spoil", [lambda d: d[: len(d) // 2], lambda d: b"plain text", lambda d: d[:-8] + bytes(8)]
-)
+@pytest.mark.parametrize("spoil", [lambda d: d[: len(d) // 2], lambda d: b"plain text", lambda d: d[:-8] + bytes(8)])
 def test_broken_gzip_is_refused(tmp_path: Path, spoil: Callable[[bytes], bytes]) -> None:
     path = tmp_path / "text.gz"
     path.write_bytes(spoil(gzip.compress(b"some text\n" * 50)))
@@ -224,9 +222,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 
 def get(server: Server, folder: Path, sha256: str = SHA256, **options: int) -> Path:
-    return fetch(
-        f"{server.url}/file.gz", folder / "new" / "file.gz", sha256, progress=False, pause=0.0, **options
-    )
+    return fetch(f"{server.url}/file.gz", folder / "new" / "file.gz", sha256, progress=False, pause=0.0, **options)
 
 
 def files(folder: Path) -> list[str]:
@@ -273,9 +269,7 @@ def test_cut_connection_leaves_nothing(server: Server, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("failure", [503, (len(BODY), BODY[:1000]), (3, b"bad")])
-def test_a_passing_failure_is_retried(
-    server: Server, tmp_path: Path, failure: int | tuple[int, bytes]
-) -> None:
+def test_a_passing_failure_is_retried(server: Server, tmp_path: Path, failure: int | tuple[int, bytes]) -> None:
     server.replies = [failure, failure, (len(BODY), BODY)]
     assert get(server, tmp_path).read_bytes() == BODY
     assert files(tmp_path) == ["file.gz"]
@@ -311,9 +305,7 @@ def test_no_server(server: Server, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("moment", ["update", "close"])
-def test_interrupt_leaves_nothing(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
-) -> None:
+def test_interrupt_leaves_nothing(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
     def interrupt(*_: object) -> None:
         assert len(files(tmp_path)) == 1  # the hidden file is there at this moment
         raise KeyboardInterrupt
@@ -333,9 +325,7 @@ def test_a_file_in_place_of_the_folder_is_refused(server: Server, tmp_path: Path
     assert files(tmp_path) == ["new"]
 
 
-def test_progress_is_shown_on_stderr(
-    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_progress_is_shown_on_stderr(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fetch(f"{server.url}/f", tmp_path / "shown.gz", SHA256)
     shown = capsys.readouterr()
     assert "shown.gz" in shown.err and shown.out == ""
@@ -365,9 +355,7 @@ def test_multi30k_is_downloaded_once(server: Server, tmp_path: Path, monkeypatch
     assert files(tmp_path / "multi30k") == ["val.en.gz", "val.fr.gz"]
 
 
-def test_multi30k_tries_its_second_address(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_multi30k_tries_its_second_address(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bodies = offline_multi30k(monkeypatch, tmp_path)
     monkeypatch.setattr(corpora, "MULTI30K_ADDRESS", server.url + "/{}")
     first, second = ((len(body), body) for body in bodies.values())
@@ -476,7 +464,6 @@ def test_giza_links_lie_within_their_sentences_and_follow_the_gold(data: Path, k
 def test_giza_grow_diagonal_holds_what_both_directions_agree_on(data: Path) -> None:
     joined = corpora.giza("grow-diagonal-final")
     agreed = [
-        forward & reverse
-        for forward, reverse in zip(corpora.giza("forward"), corpora.giza("reverse"), strict=True)
+        forward & reverse for forward, reverse in zip(corpora.giza("forward"), corpora.giza("reverse"), strict=True)
     ]
     assert all(both <= links for both, links in zip(agreed, joined, strict=True))

@@ -64,8 +64,7 @@ def bleu_by_definition(hypotheses, references):
         n_reference += len(right)
         for order in range(1, 5):
             grams, wanted = (
-                Counter(tuple(side[i : i + order]) for i in range(len(side) - order + 1))
-                for side in (left, right)
+                Counter(tuple(side[i : i + order]) for i in range(len(side) - order + 1)) for side in (left, right)
             )
             totals[order - 1] += sum(grams.values())
             matches[order - 1] += sum(min(count, wanted[gram]) for gram, count in grams.items())
@@ -105,9 +104,7 @@ def test_bleu_equals_sacrebleu_and_names_its_settings():
         "tok:13a",
         f"version:{sacrebleu.__version__}",
     }
-    assert chrf(hypotheses, references).score == pytest.approx(
-        sacrebleu.corpus_chrf(hypotheses, [references]).score
-    )
+    assert chrf(hypotheses, references).score == pytest.approx(sacrebleu.corpus_chrf(hypotheses, [references]).score)
     assert "nw:0" in chrf(hypotheses, references).signature
 
 
@@ -162,9 +159,7 @@ def test_lowercased_bleu_counts_moses_tokens():
     hypotheses = ["L'homme n'aime pas « le chien » (noir).", "Il y a un t-shirt: rouge et bleu !"]
     references = ["L’homme n'aime plus le « chien » (noir).", "Il y avait un t-shirt: rouge et bleu!"]
     prepared = [[lc_norm_tok(text) for text in side] for side in (hypotheses, references)]
-    assert bleu_lowercased_tokenised(hypotheses, references).score == pytest.approx(
-        bleu_by_definition(*prepared)
-    )
+    assert bleu_lowercased_tokenised(hypotheses, references).score == pytest.approx(bleu_by_definition(*prepared))
 
 
 def test_lc_norm_tok_by_hand():
@@ -224,9 +219,7 @@ def test_buckets_partition_the_corpus_by_source_length():
     buckets = bleu_by_length(sources, hypotheses, references, edges=(10, 20, 30))
     assert [(b.min, b.max) for b in buckets] == [(0, 10), (11, 20), (21, 30), (31, None)]
     for bucket in buckets:
-        rows = [
-            i for i, s in enumerate(sources) if bucket.min <= len(s.split()) <= (bucket.max or float("inf"))
-        ]
+        rows = [i for i, s in enumerate(sources) if bucket.min <= len(s.split()) <= (bucket.max or float("inf"))]
         assert bucket.n == len(rows)
         assert bucket.bleu == bleu([hypotheses[i] for i in rows], [references[i] for i in rows]).score
     assert sum(bucket.n for bucket in buckets) == 60
@@ -278,9 +271,7 @@ def test_interval_equals_rescoring_the_resampled_corpora():
         rows = generator.integers(15, size=15)
         scores.append(bleu([hypotheses[i] for i in rows], [references[i] for i in rows]).score)
     expected = np.quantile(scores, [0.05, 0.95])
-    assert bootstrap_interval(hypotheses, references, seed=5, samples=40, level=0.9) == pytest.approx(
-        tuple(expected)
-    )
+    assert bootstrap_interval(hypotheses, references, seed=5, samples=40, level=0.9) == pytest.approx(tuple(expected))
 
 
 def test_interval_of_identical_sentences_is_a_point():
