@@ -183,7 +183,8 @@ def fit(
         The finished model folder: the epoch that was best on the validation corpus.
 
     Raises:
-        CourseError: bad settings, a loss that is not a number, a folder that holds another run, or a full disk.
+        CourseError: bad settings, a loss that is not a number, a folder that is not empty (without ``resume``) or
+            holds another run, or a full disk.
         KeyboardInterrupt: Ctrl-C, after a checkpoint from which ``resume`` goes on.
     """
     held = any(not path.name.startswith(".") for path in folder.glob("*"))
