@@ -109,7 +109,10 @@ def _parser() -> argparse.ArgumentParser:
     translate = add("translate", _translate, "Translate text, one line for each line.", model)
     translate.add_argument("--beam", type=_positive, metavar="K", help="beam width; by default the model's own")
     translate.add_argument(
-        "--alpha", type=_alpha_file, metavar="FILE", help="also write the attention weights: .html, .png or .json"
+        "--alpha",
+        type=_alpha_file,
+        metavar="FILE",
+        help="also write the attention weights: .html or .png by words, .json by the model's own tokens",
     )
     text = translate.add_mutually_exclusive_group()
     text.add_argument("--file", metavar="F", help="a text file, one sentence a line")
@@ -182,7 +185,8 @@ def _translate(arguments: argparse.Namespace) -> int:
         raise CourseError(f"{translator.name} has no attention weights: leave out --alpha, or use an rnnsearch model")
     made = translator.translate(lines, arguments.beam, progress=_patience(len(lines)))
     if alpha:
-        _write_alpha(alpha, [one.to_record() for one in made])
+        pieces = alpha.suffix.lower() == ".json" or translator.target.kind == "word"
+        _write_alpha(alpha, [(one if pieces else one.by_words()).to_record() for one in made])
     sys.stdout.writelines(f"{one.target}\n" for one in made)
     return 0
 

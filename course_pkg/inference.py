@@ -197,7 +197,7 @@ class Translator:
             beam: beam width; the model's own choice if not given.
             length_penalty: exponent of the length that divides log p; likewise.
             max_steps: longest translation in tokens, EOS counted; by default ``2 S + 10`` for ``S`` source tokens
-                rounded up to a multiple of 8.
+                rounded up to a multiple of 8, and ``S + 110`` where that is less.
             generate_unk: whether UNK may be written; by default only by a word model.
             progress: show a progress bar on stderr.
 
@@ -216,7 +216,9 @@ class Translator:
         bar = tqdm(total=len(written), unit="line", disable=not progress)
         with bar:
             for size, rows in _batches({row: len(p) for row, p in pieces.items()}, SEARCH_POSITIONS // max(1, beam)):
-                found = self._search([pieces[row] for row in rows], beam, power, max_steps or 2 * size + 10, forbid)
+                found = self._search(
+                    [pieces[row] for row in rows], beam, power, max_steps or size + min(size, 100) + 10, forbid
+                )
                 for place, row in enumerate(rows):
                     results[row] = self._read(texts[row], pieces[row], found, place)
                 bar.update(len(rows))

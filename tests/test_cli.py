@@ -212,6 +212,7 @@ def test_alpha_as_page_and_picture(models: Path, tmp_path: Path, capsys: pytest.
     answer(capsys, *command, tmp_path / "a.html", "A <b>dog</b>.\n\nThe cat & co.")
     page = (tmp_path / "a.html").read_text(encoding="utf-8")
     assert page.lower().startswith("<!doctype html") and "&amp; co." in page and "<b>dog" not in page
+    assert "▁" not in page and "&lt;b&gt;dog&lt;/b&gt;.</bdi></th>" in page  # words, not pieces
     answer(capsys, *command, tmp_path / "a.PNG", "A dog.")
     assert (tmp_path / "a.PNG").read_bytes().startswith(b"\x89PNG")
 
