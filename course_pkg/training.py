@@ -61,6 +61,8 @@ class Corpus:
 
 def _text(name: str, data: Data, files: tuple[str, str], *, seed: int, count: int) -> ParallelText:
     if name == "files":
+        if not all(files):
+            raise CourseError("The recipe says files but names none: set data.source_file, data.target_file and the validation pair.")
         return corpora.text_pair(Path(files[0]), Path(files[1]))
     if name == "toy":
         made = toy.pairs(count, seed=seed, min_words=data.min_words, max_words=data.toy_words)
@@ -455,11 +457,11 @@ def _nll(objective: nn.Module, pairs: Pairs, device: torch.device) -> tuple[floa
     """Summed negative log-likelihood in nats, and the number of target tokens, EOS counted."""
     objective.eval()
     order = sorted(range(len(pairs)), key=lambda row: max(map(len, pairs[row])))
-    total: Tensor | float = 0.0
+    total = 0.0
     for rows in _chunks(order, 128):
         batch = Batch.collate([pairs[row] for row in rows]).to(device)
-        total = total + objective(*_tensors(batch)).double()
-    return float(total), sum(len(target) for _, target in pairs)
+        total += float(objective(*_tensors(batch)))
+    return total, sum(len(target) for _, target in pairs)
 
 
 @torch.no_grad()
