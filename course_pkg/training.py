@@ -62,7 +62,9 @@ class Corpus:
 def _text(name: str, data: Data, files: tuple[str, str], *, seed: int, count: int) -> ParallelText:
     if name == "files":
         if not all(files):
-            raise CourseError("The recipe says files but names none: set data.source_file, data.target_file and the validation pair.")
+            raise CourseError(
+                "The recipe says files but names none: set data.source_file, data.target_file and the validation pair."
+            )
         return corpora.text_pair(Path(files[0]), Path(files[1]))
     if name == "toy":
         made = toy.pairs(count, seed=seed, min_words=data.min_words, max_words=data.toy_words)
