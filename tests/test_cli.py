@@ -452,7 +452,7 @@ def test_a_loss_that_is_not_a_number(recipe: Path, tmp_path: Path, capsys: pytes
         ("nonsense", "key=value"),
         ("training.precision=three", "precision"),
         ("model.architecture=transformer", "transformer"),
-        ("data.train=files", "is a folder"),
+        ("data.train=files", "names none"),
     ],
 )
 def test_bad_settings(change: str, part: str, recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
