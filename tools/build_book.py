@@ -20,6 +20,16 @@ BUILD = ROOT / "_build"
 EXECUTED = BUILD / "notebooks"
 SOURCE = BUILD / "source"
 HTML = BUILD / "html"
+FRONT_DOOR = """\
+<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta http-equiv="refresh" content="0; url=book/index.html">
+<link rel="icon" href="_static/favicon.svg">
+<title>Learning Where to Look</title>
+<p><a href="book/index.html">Learning Where to Look</a></p>
+</html>
+"""
 STAMP = BUILD / "html.key"
 
 
@@ -89,6 +99,7 @@ def build_html() -> None:
     environment = {**os.environ, "PYTHONPATH": str(SOURCE / "tools/ext")}
     if subprocess.run(command, cwd=SOURCE, env=environment).returncode:
         sys.exit("The book was not built: see the warnings above.")
+    (HTML / "index.html").write_text(FRONT_DOOR, encoding="utf-8")
 
 
 def main() -> None:

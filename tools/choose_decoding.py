@@ -62,9 +62,10 @@ def table(translator: Translator, text: ParallelText, grid: Grid, seconds: float
     recipe = recipe_of(translator)
     return {
         "title": f"Decoding of {translator.name}, fixed on validation data",
-        "note": f"sacreBLEU on {text.name} for each beam width (rows) and length penalty (columns). "
+        "note": f"sacreBLEU on {text.name} for each beam width (rows) and length penalty λ (columns) "
+        "in the score log p / length^λ. "
         f"Chosen: beam {beam}, length penalty {penalty}.",
-        "columns": [["beam", "beam"], *([str(p), f"log p / length^{p}"] for p in penalties)],
+        "columns": [["beam", "beam"], *([str(p), str(p)] for p in penalties)],
         "rows": [{"beam": b, **{str(p): grid.get((b, p)) for p in penalties}} for b in beams],
         "passport": passport(
             data=f"{text.name}, {len(text)} sentences",

@@ -72,13 +72,18 @@ def passport_node(passport: dict[str, Any]) -> nodes.field_list:
     return fields
 
 
+def reading_order(path: Path) -> tuple[bool, str]:
+    """Comparisons before the models that they compare, how decoding was fixed last."""
+    return path.stem.endswith("-decoding"), path.stem
+
+
 class ResultsTables(SphinxDirective):
-    """``{results-tables}``: one section for each stored result, in the order of the file names."""
+    """``{results-tables}``: one section for each stored result."""
 
     def run(self) -> list[nodes.Node]:
         """The sections; a sentence where nothing is stored yet."""
         sections: list[nodes.Node] = []
-        for path in sorted(Path(str(files("course_pkg"))).glob("results/*.json")):
+        for path in sorted(Path(str(files("course_pkg"))).glob("results/*.json"), key=reading_order):
             self.env.note_dependency(str(path))
             result = json.loads(path.read_text(encoding="utf-8"))
             if not result.get("rows") or "title" not in result:
