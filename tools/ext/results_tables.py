@@ -40,6 +40,13 @@ def columns_of(result: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
+def turned(columns: list[tuple[str, str]], rows: list[dict[str, Any]]) -> tuple[list[tuple[str, str]], list[list[Any]]]:
+    """A wide table of few rows with rows and columns exchanged, so that it fits a narrow page."""
+    (first, heading), *others = columns
+    heads = [("", heading), *((str(row.get(first)), str(row.get(first))) for row in rows)]
+    return heads, [[name, *(row.get(field) for row in rows)] for field, name in others]
+
+
 def row_node(texts: list[str], first_is_code: bool) -> nodes.row:
     """One row of a table."""
     row = nodes.row()
@@ -51,14 +58,17 @@ def row_node(texts: list[str], first_is_code: bool) -> nodes.row:
 
 def table_node(result: dict[str, Any]) -> nodes.table:
     """The rows as a table, headings first."""
-    columns = columns_of(result)
+    columns, rows = columns_of(result), result["rows"]
+    named = columns[0][0] in {"model", "name", "recipe"}
+    if len(rows) <= 3 < len(columns) and isinstance(rows[0], dict):
+        (columns, rows), named = turned(columns, rows), False
     group = nodes.tgroup(cols=len(columns))
     group += [nodes.colspec(colwidth=1) for _ in columns]
     group += nodes.thead("", row_node([heading for _, heading in columns], False))
     body = nodes.tbody()
-    for row in result["rows"]:
+    for row in rows:
         values = row if isinstance(row, list) else [row.get(field) for field, _ in columns]
-        body += row_node([text_of(value) for value in values], columns[0][0] in {"model", "name", "recipe"})
+        body += row_node([text_of(value) for value in values], named)
     group += body
     return nodes.table("", group, classes=["results"])
 
