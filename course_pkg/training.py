@@ -22,101 +22,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from course_pkg import corpora, toy
 from course_pkg.batching import Batch, BucketSampler
 from course_pkg.checkpoints import Stored, build, save, write_atomically
-from course_pkg.corpora import ParallelText
 from course_pkg.losses import sequence_cross_entropy
 from course_pkg.metrics import bleu, perplexity
 from course_pkg.models import EncoderDecoder, count_parameters, initialise_as_paper
 from course_pkg.notation import CourseError
-from course_pkg.recipes import Data, Recipe
+from course_pkg.preparation import Corpus, Pairs, prepare
+from course_pkg.recipes import Recipe
 from course_pkg.search import greedy
-from course_pkg.vocabulary import BOS, EOS, PAD, SubwordVocabulary, Vocabulary, WordVocabulary
+from course_pkg.vocabulary import BOS, EOS, PAD, Vocabulary
 
-__all__ = ["Corpus", "fit", "learning_rate", "prepare"]
+__all__ = ["fit", "learning_rate"]
 
-Pairs = list[tuple[tuple[int, ...], tuple[int, ...]]]
 CHECK_EVERY = 50  # updates between looks at the loss, each of which waits for the device
-
-
-@dataclass(frozen=True)
-class Corpus:
-    """Text ready to train on.
-
-    Attributes:
-        source: vocabulary of the source side.
-        target: vocabulary of the target side; the same object if shared.
-        train: pairs of token ids, EOS last.
-        validation: likewise.
-        validation_text: the validation corpus as text, for BLEU.
-    """
-
-    source: Vocabulary
-    target: Vocabulary
-    train: Pairs
-    validation: Pairs
-    validation_text: ParallelText
-
-
-def _text(name: str, data: Data, files: tuple[str, str], *, seed: int, count: int) -> ParallelText:
-    if name == "files":
-        if not all(files):
-            raise CourseError(
-                "The recipe says files but names none: set data.source_file, data.target_file and the validation pair."
-            )
-        return corpora.text_pair(Path(files[0]), Path(files[1]))
-    if name == "toy":
-        made = toy.pairs(count, seed=seed, min_words=data.min_words, max_words=data.toy_words)
-        return ParallelText(tuple(p.source for p in made), tuple(p.target for p in made), "toy")
-    corpus, _, split = name.partition(":")
-    return corpora.load(corpus, split or "train", data.source, data.target)
-
-
-def _train_text(data: Data, seed: int) -> ParallelText:
-    parts = [
-        _text(name.strip(), data, (data.source_file, data.target_file), seed=seed, count=data.pairs or 20_000)
-        for name in data.train.split("+")
-    ]
-    source = tuple(line for part in parts for line in part.source)
-    target = tuple(line for part in parts for line in part.target)
-    kept = [
-        (s, t)
-        for s, t in zip(source, target, strict=True)
-        if s.strip() and t.strip() and (not data.max_words or max(len(s.split()), len(t.split())) <= data.max_words)
-    ]
-    kept = kept[: data.pairs or None]
-    if not kept:
-        raise CourseError("No training pair is left: the corpus is empty or every pair is over data.max_words.")
-    return ParallelText(tuple(s for s, _ in kept), tuple(t for _, t in kept), data.train)
-
-
-def prepare(recipe: Recipe) -> Corpus:
-    """Read the recipe's text, learn its vocabularies and encode it.
-
-    Raises:
-        CourseError: data that is missing, empty or of unequal length.
-    """
-    data, choice = recipe.data, recipe.vocabulary
-    text = _train_text(data, seed=recipe.training.seed)
-    files = (data.validation_source_file, data.validation_target_file)
-    validation = _text(data.validation, data, files, seed=recipe.training.seed + 1_000_000, count=500)
-    kinds: dict[str, type[SubwordVocabulary] | type[WordVocabulary]]
-    kinds = {"subword": SubwordVocabulary, "word": WordVocabulary}
-    kind = kinds[choice.kind]
-    if choice.shared:
-        source = target = kind.train((*text.source, *text.target), size=choice.size)
-    else:
-        source, target = kind.train(text.source, size=choice.size), kind.train(text.target, size=choice.size)
-    train = [p for p in _encode(source, target, text) if max(map(len, p)) <= data.max_length]
-    if not train:
-        raise CourseError(f"Every training pair is longer than data.max_length = {data.max_length} tokens.")
-    return Corpus(source, target, train, _encode(source, target, validation), validation)
-
-
-def _encode(source: Vocabulary, target: Vocabulary, text: ParallelText) -> Pairs:
-    sides = source.encode_all(text.source), target.encode_all(text.target)
-    return [(s.ids, t.ids) for s, t in zip(*sides, strict=True)]
 
 
 def learning_rate(recipe: Recipe, update: int, total: int) -> float:

@@ -16,9 +16,10 @@ from course_pkg.decoders import STEP_ORDERS
 from course_pkg.losses import sequence_cross_entropy
 from course_pkg.models import EncoderDecoder, count_parameters, initialise_as_paper, rnn_encoder_decoder, rnnsearch
 from course_pkg.notation import CourseError
+from course_pkg.preparation import prepare
 from course_pkg.recipes import names, read
 from course_pkg.recurrent import GatedRecurrentUnit
-from course_pkg.training import fit, prepare
+from course_pkg.training import fit
 from course_pkg.vocabulary import BOS, EOS, PAD
 
 SMALL = {"source_vocabulary": 11, "target_vocabulary": 13, "embedding_size": 4, "state_size": 5, "maxout_size": 3}

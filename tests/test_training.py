@@ -4,7 +4,6 @@ import errno
 import json
 import math
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -15,65 +14,20 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
+from tiny_corpus import corpus, tiny
 from torch.nn.functional import log_softmax
 
 from course_pkg import training
 from course_pkg.batching import Batch
 from course_pkg.checkpoints import build, load
 from course_pkg.notation import CourseError
+from course_pkg.preparation import prepare
 from course_pkg.recipes import Recipe, read
-from course_pkg.training import fit, learning_rate, prepare
-from course_pkg.vocabulary import EOS
+from course_pkg.training import fit, learning_rate
+
+__all__ = ["corpus"]  # a fixture, used by name
 
 LAST_UPDATE, BATCHES = 18, 6  # of the runs below: three epochs of six batches
-
-RECIPE = """
-name = "tiny"
-description = "Words into capitals."
-[data]
-train = "files"
-validation = "files"
-source_file = "{0}/train.en"
-target_file = "{0}/train.fr"
-validation_source_file = "{0}/val.en"
-validation_target_file = "{0}/val.fr"
-[vocabulary]
-kind = "word"
-size = 40
-shared = false
-[model]
-architecture = "rnnsearch"
-embedding_size = 4
-state_size = 6
-alignment_size = 4
-maxout_size = 4
-embedding_dropout = 0.2
-annotation_dropout = 0.2
-output_dropout = 0.2
-[training]
-epochs = 3
-batch_size = 8
-buffer_batches = 3
-learning_rate = 0.01
-schedule = "cosine"
-warmup = 4
-label_smoothing = 0.1
-"""
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder, draw = tmp_path_factory.mktemp("corpus"), random.Random(4)
-    for split, count in (("train", 46), ("val", 6)):
-        lines = [" ".join(draw.choices("abcdef", k=draw.randint(1, 4))) for _ in range(count)]
-        (folder / f"{split}.en").write_text("\n".join(lines) + "\n", encoding="utf-8")
-        (folder / f"{split}.fr").write_text("\n".join(lines).upper() + "\n", encoding="utf-8")
-    (folder / "tiny.toml").write_text(RECIPE.format(folder), encoding="utf-8")
-    return folder
-
-
-def tiny(corpus: Path, *changes: str) -> Recipe:
-    return read(corpus / "tiny.toml", changes)
 
 
 def run(recipe: Recipe, folder: Path, **how: Any) -> Path:
@@ -616,29 +570,3 @@ def test_a_wrong_setting_is_refused_before_anything_is_written(
 def test_an_unknown_accelerator_is_refused(corpus: Path, tmp_path: Path) -> None:
     with pytest.raises(CourseError, match="Cannot train on 1 abacus"):
         fit(tiny(corpus), tmp_path / "run", accelerator="abacus")
-
-
-# The corpus
-
-
-def test_the_corpus_ends_every_sentence_and_keeps_its_limits(corpus: Path) -> None:
-    data = prepare(tiny(corpus))
-    assert len(data.train) == 46 and len(data.validation) == 6
-    assert all(side[-1] == EOS and EOS not in side[:-1] for pair in data.train for side in pair)
-    assert data.source is not data.target
-    few = prepare(tiny(corpus, "data.pairs=5"))
-    assert len(few.train) == 5 and len(few.validation) == 6
-    short = prepare(tiny(corpus, "data.max_words=2", "vocabulary.shared=true"))
-    assert 0 < len(short.train) < 46
-    assert max(len(side) for pair in short.train for side in pair) == 3
-    assert short.source is short.target
-    assert all(len(side) <= 4 for pair in prepare(tiny(corpus, "data.max_length=4")).train for side in pair)
-
-
-def test_blank_lines_are_no_training_pairs(corpus: Path, tmp_path: Path) -> None:
-    (tmp_path / "blank.en").write_text("a b\n\nc\n \nd\n", encoding="utf-8")
-    (tmp_path / "blank.fr").write_text("A B\nB\n\n \nD\n", encoding="utf-8")
-    files = [f"data.source_file={tmp_path}/blank.en", f"data.target_file={tmp_path}/blank.fr"]
-    data = prepare(tiny(corpus, *files))
-    assert [data.source.decode(source) for source, _ in data.train] == ["a b", "d"]
-    assert [data.target.decode(target) for _, target in data.train] == ["A B", "D"]
