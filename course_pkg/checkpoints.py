@@ -84,7 +84,9 @@ def build(description: dict[str, Any], *, source_vocabulary: int, target_vocabul
         return BUILDERS[architecture](
             source_vocabulary=source_vocabulary, target_vocabulary=target_vocabulary, **settings
         )
-    except TypeError as error:
+    except CourseError:
+        raise
+    except (TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise CourseError(f"The model's settings do not fit {architecture}: {reason}.") from error
 

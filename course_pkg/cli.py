@@ -257,7 +257,9 @@ def _train(arguments: argparse.Namespace) -> int:
     except CourseError:
         raise
     except KeyboardInterrupt:
-        print(f"course: interrupted; train again with --resume to go on in {arguments.out}", file=sys.stderr)
+        begun = (Path(arguments.out) / "last.ckpt").exists()
+        advice = f"train again with --resume to go on in {arguments.out}" if begun else "nothing was stored yet"
+        print(f"course: interrupted; {advice}", file=sys.stderr)
         return INTERRUPTED
     except Exception as error:
         if isinstance(error, ValueError) or type(error).__name__ == "MisconfigurationException":  # Lightning's refusals

@@ -7,6 +7,7 @@ depend on the lines beside it.
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ __all__ = ["Translation", "Translator", "fold_words", "links", "load", "pick_dev
 SEARCH_POSITIONS = 16_384  # beam × sentences × source positions that are searched at once
 FORCED_POSITIONS = 2_048  # sentences × positions that are teacher-forced at once; each has a row of logits
 LARGEST_BATCH = 64
+WIDEST_BEAM = 1_000
 DIGITS = 5  # of α in a record: a row of 100 weights still adds up to 1 within 0.0005
 
 Words = Sequence[int | None]
@@ -167,7 +169,17 @@ class Translator:
         self.model = stored.model.to(self.device).eval()
         self.source, self.target, self.config = stored.source, stored.target, stored.config
         self.name = str(self.config.get("name", "unnamed"))
+        self._require_decoding()
         self.can_look = self._first_step_looks()
+
+    def _require_decoding(self) -> None:
+        stored = self.config.get("decoding", {})
+        sound = isinstance(stored, dict)
+        if sound:
+            beam, power = self.decoding["beam_size"], self.decoding["length_penalty"]
+            sound = type(beam) is int and 1 <= beam <= WIDEST_BEAM and type(power) in (int, float)
+        if not sound:
+            raise CourseError(f"The decoding settings of {self.name} make no sense ({stored}): mend its config.json.")
 
     @torch.inference_mode()
     def _first_step_looks(self) -> bool:
@@ -208,6 +220,10 @@ class Translator:
             raise CourseError("translate takes a list of texts, not one text: put it in brackets.")
         beam = self.decoding["beam_size"] if beam is None else beam
         power = self.decoding["length_penalty"] if length_penalty is None else length_penalty
+        if beam > WIDEST_BEAM:
+            raise CourseError(f"A beam of {beam} is too wide to be of use: choose one from 1 to {WIDEST_BEAM}.")
+        if max_steps is not None and max_steps < 1:
+            raise CourseError(f"max_steps must be at least 1; it is {max_steps}.")
         unk = not isinstance(self.target, SubwordVocabulary) if generate_unk is None else generate_unk
         forbid = (PAD, BOS) if unk else (PAD, BOS, UNK)
         written = [row for row, text in enumerate(texts) if clean(text)]
@@ -309,6 +325,8 @@ class Translator:
                 for place, (row, value) in enumerate(zip(rows, nll, strict=True)):
                     source, target = sources[row], targets[row]
                     looked = weights[place]
+                    if math.isnan(value):
+                        raise CourseError(f"{self.name} computes NaN: its weights are damaged; take another copy.")
                     yield (
                         row,
                         source,

@@ -493,8 +493,19 @@ def test_ctrl_c_in_training_says_how_to_go_on(recipe: Path, tmp_path: Path, caps
         raise KeyboardInterrupt
 
     monkeypatch.setattr(training, "fit", interrupt)
-    assert main(["train", "--recipe", str(recipe), "--out", str(tmp_path / "run"), "--device", "cpu"]) == 130
+    command = ["train", "--recipe", str(recipe), "--out", str(tmp_path / "run"), "--device", "cpu"]
+    assert main(command) == 130
+    assert "nothing was stored" in capsys.readouterr().err
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "last.ckpt").touch()
+    assert main(command) == 130
     assert "--resume" in capsys.readouterr().err
+
+
+def test_a_beam_beyond_all_use_is_refused(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["translate", "--model", str(models / "looks"), "--beam", "9" * 30, "A dog."]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1 and "too wide" in err
 
 
 # The real program

@@ -343,3 +343,31 @@ def test_bad_arguments_are_told(looking: Translator) -> None:
 def test_a_translation_is_frozen(looking: Translator) -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         looking.translate([""])[0].target = "x"
+
+
+@pytest.mark.parametrize(
+    "decoding", [5, {"beam_size": "x"}, {"beam_size": 2.5}, {"beam_size": 0}, {"length_penalty": "a"}]
+)
+def test_stored_decoding_settings_must_make_sense(decoding: object) -> None:
+    one = stored(LOOKS)
+    one.config["decoding"] = decoding
+    with pytest.raises(CourseError, match="decoding settings of tiny make no sense"):
+        Translator(one)
+
+
+def test_settings_that_a_layer_refuses_are_told_in_one_line() -> None:
+    with pytest.raises(CourseError, match="settings do not fit rnnsearch"):
+        stored({**LOOKS, "embedding_dropout": 7})
+
+
+def test_no_links_are_made_up_from_weights_that_are_not_numbers() -> None:
+    one = stored(LOOKS)
+    with torch.no_grad():
+        next(one.model.parameters()).fill_(float("nan"))
+    with pytest.raises(CourseError, match="computes NaN"):
+        Translator(one).align([("A dog.", "Un chien.")])
+
+
+def test_no_steps_are_refused(looking: Translator) -> None:
+    with pytest.raises(CourseError, match="max_steps"):
+        looking.translate(["A dog."], max_steps=0)
