@@ -46,11 +46,13 @@ class _Frame(NamedTuple):
     gate: Tensor | None  # (B, K), likewise
 
 
-def _banned(logits: Tensor, forbid: Sequence[int]) -> Tensor:
-    log_probs = logits.float().log_softmax(dim=-1)
-    if forbid:
-        log_probs = log_probs.index_fill(-1, torch.tensor(forbid, device=logits.device), -torch.inf)
-    return log_probs
+def _banned(logits: Tensor, forbidden: Tensor) -> Tensor:
+    return logits.float().log_softmax(dim=-1).index_fill(-1, forbidden, -torch.inf)
+
+
+def _ids(forbid: Sequence[int], encoded: Encoded) -> Tensor:
+    """The forbidden tokens on the batch's device, brought there once and not at every step."""
+    return torch.tensor(list(forbid), dtype=torch.long, device=encoded.mask.device)
 
 
 @torch.no_grad()
@@ -86,6 +88,7 @@ def _require_steps(max_steps: int) -> None:
 
 def _roll(decoder, encoded, bos, eos, max_steps, choose, forbid) -> Hypotheses:  # type: ignore[no-untyped-def]
     _require_steps(max_steps)
+    forbidden = _ids(forbid, encoded)
     memory, state = decoder.start(encoded)
     token = torch.full((encoded.mask.shape[0],), bos, device=encoded.mask.device)
     score = torch.zeros(token.shape, device=token.device)
@@ -93,7 +96,7 @@ def _roll(decoder, encoded, bos, eos, max_steps, choose, forbid) -> Hypotheses: 
     tokens, lengths, weights, gates = [], torch.zeros_like(token), [], []
     for _ in range(max_steps):
         step = decoder.step(token, state, memory)
-        state, log_probs = step.state, _banned(step.logits, forbid)
+        state, log_probs = step.state, _banned(step.logits, forbidden)
         token = torch.where(done, eos, choose(log_probs))
         score = score + log_probs.gather(1, token.unsqueeze(1)).squeeze(1).masked_fill(done, 0)
         lengths = lengths + ~done
@@ -154,13 +157,14 @@ def beam_search(
         raise CourseError(f"beam_size is {beam_size}: a beam needs a width of at least 1.")
     _require_steps(max_steps)
     beam = _Beam(encoded, eos, beam_size, length_penalty, shrink)
+    forbidden = _ids(forbid, encoded)
     memory, state = decoder.start(encoded)
     rows = torch.arange(encoded.mask.shape[0], device=encoded.mask.device).repeat_interleave(beam_size)
     memory, state = memory.take(rows), state.take(rows)
     token = torch.full_like(rows, bos)
     for _ in range(max_steps):
         step = decoder.step(token, state, memory)
-        token, survivors = beam.advance(step, _banned(step.logits, forbid))
+        token, survivors = beam.advance(step, _banned(step.logits, forbidden))
         state = _keep(step.state, survivors)
         if beam.done():
             break
