@@ -61,9 +61,10 @@ MULTI30K_SHA256 = {
 PARALLEL_SPLITS = {
     "softdoc": ("train", "dev", "test"),
     "pydocs": ("train", "dev", "test"),
-    "news": ("train", "dev"),
+    "news": ("train", "dev", "newstest2012", "newstest2013"),
     "tatoeba": ("train",),
 }
+NEWSTEST2012 = 3003  # lines; newstest2013 follows it in the development set
 GIZA_KINDS = ("forward", "reverse", "grow-diagonal-final")
 
 
@@ -231,18 +232,23 @@ def parallel(
     """Longer English–French text from ``parallel`` in ``folder`` or ``COURSE_DATA``; either direction.
 
     ``domain`` is ``softdoc`` or ``pydocs`` (``train``, ``dev``, ``test``), ``news`` (``train``: WMT news
-    tests 2008–2011; ``dev``: newstest2012 and 2013, as in Bahdanau et al. 2015, section 4.1) or ``tatoeba``
-    (``train``).
+    tests 2008–2011; ``dev``: newstest2012 and 2013, as in Bahdanau et al. 2015, section 4.1; ``newstest2012``
+    and ``newstest2013``: either alone) or ``tatoeba`` (``train``).
     """
     if split not in PARALLEL_SPLITS.get(domain, ()):
         known = "; ".join(f"{key}: {', '.join(splits)}" for key, splits in PARALLEL_SPLITS.items())
         raise CourseError(f"there is no split {split} of {domain}; choose from {known}")
     if {source, target} != {"en", "fr"}:
         raise CourseError(f"{domain} is English and French, not {source}-{target}; choose from en and fr")
-    stem = f"{domain}.en-fr" if domain == "tatoeba" else f"{domain}.en-fr.{split}"
+    stored = "dev" if split.startswith("newstest") else split
+    stem = f"{domain}.en-fr" if domain == "tatoeba" else f"{domain}.en-fr.{stored}"
     folder = _required(folder, domain)
     paths = [_local(folder, "parallel", f"{stem}.{language}.gz") for language in (source, target)]
-    return text_pair(paths[0], paths[1], f"{domain} {split} {source}-{target}")
+    text = text_pair(paths[0], paths[1], f"{domain} {split} {source}-{target}")
+    if stored == split:
+        return text
+    rows = slice(None, NEWSTEST2012) if split == "newstest2012" else slice(NEWSTEST2012, None)
+    return dataclasses.replace(text, source=text.source[rows], target=text.target[rows])
 
 
 def load(name: str, split: str, source: str = "en", target: str = "fr") -> ParallelText:

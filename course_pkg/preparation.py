@@ -48,26 +48,37 @@ def _text(name: str, data: Data, files: tuple[str, str], *, seed: int, count: in
     return corpora.load(corpus, split or "train", data.source, data.target)
 
 
-def _train_text(data: Data, seed: int) -> ParallelText:
-    parts = [
-        _text(name.strip(), data, (data.source_file, data.target_file), seed=seed, count=data.pairs or 20_000)
-        for name in data.train.split("+")
-    ]
+def _joined(names: str, data: Data, files: tuple[str, str], *, seed: int, count: int, most: int) -> ParallelText:
+    parts = [_text(name.strip(), data, files, seed=seed, count=count) for name in names.split("+")]
+    parts = [part.head(most) if most else part for part in parts]
     source = tuple(line for part in parts for line in part.source)
     target = tuple(line for part in parts for line in part.target)
-    kept = [
-        (s, t)
-        for s, t in zip(source, target, strict=True)
-        if s.strip() and t.strip() and (not data.max_words or max(len(s.split()), len(t.split())) <= data.max_words)
-    ]
+    return ParallelText(source, target, " + ".join(part.name for part in parts))
+
+
+def _train_text(data: Data, seed: int) -> ParallelText:
+    text = _joined(
+        data.train, data, (data.source_file, data.target_file), seed=seed, count=data.pairs or 20_000, most=0
+    )
+    kept = [(s, t) for s, t in zip(text.source, text.target, strict=True) if s.strip() and t.strip()]
     kept = kept[: data.pairs or None]
     if not kept:
-        raise CourseError("No training pair is left: the corpus is empty or every pair is over data.max_words.")
+        raise CourseError("No training pair is left: the corpus is empty.")
     return ParallelText(tuple(s for s, _ in kept), tuple(t for _, t in kept), data.train)
+
+
+def _short_enough(text: ParallelText, max_words: int) -> ParallelText:
+    pairs = zip(text.source, text.target, strict=True)
+    kept = [(s, t) for s, t in pairs if not max_words or max(len(s.split()), len(t.split())) <= max_words]
+    if not kept:
+        raise CourseError(f"No training pair is left: every one is over data.max_words = {max_words}.")
+    return ParallelText(tuple(s for s, _ in kept), tuple(t for _, t in kept), text.name)
 
 
 def prepare(recipe: Recipe) -> Corpus:
     """Read the recipe's text, learn its vocabularies and encode it.
+
+    The vocabularies are learned before long pairs are left out: models trained up to different lengths share them.
 
     Raises:
         CourseError: data that is missing, empty or of unequal length.
@@ -75,7 +86,9 @@ def prepare(recipe: Recipe) -> Corpus:
     data, choice = recipe.data, recipe.vocabulary
     text = _train_text(data, seed=recipe.training.seed)
     files = (data.validation_source_file, data.validation_target_file)
-    validation = _text(data.validation, data, files, seed=recipe.training.seed + 1_000_000, count=500)
+    validation = _joined(
+        data.validation, data, files, seed=recipe.training.seed + 1_000_000, count=500, most=data.validation_pairs
+    )
     kinds: dict[str, type[SubwordVocabulary] | type[WordVocabulary]]
     kinds = {"subword": SubwordVocabulary, "word": WordVocabulary}
     kind = kinds[choice.kind]
@@ -83,6 +96,7 @@ def prepare(recipe: Recipe) -> Corpus:
         source = target = kind.train((*text.source, *text.target), size=choice.size)
     else:
         source, target = kind.train(text.source, size=choice.size), kind.train(text.target, size=choice.size)
+    text = _short_enough(text, data.max_words)
     train = [p for p in _encode(source, target, text) if max(map(len, p)) <= data.max_length]
     if not train:
         raise CourseError(f"Every training pair is longer than data.max_length = {data.max_length} tokens.")

@@ -195,14 +195,14 @@ class _Run:
 
     @property
     def total(self) -> int:
-        return self.per_epoch * self.recipe.training.epochs
+        return self.recipe.training.updates or self.per_epoch * self.recipe.training.epochs
 
     def train(self, checkpoint_every: float, after_update: Callable[[int], None] | None) -> None:
         saved = time.monotonic()
         if not self.at.update:
             self._checkpoint("last.ckpt")
         try:
-            while self.at.epoch < self.recipe.training.epochs:
+            while self.at.update < self.total:
                 for batch in self._batches():
                     with _undisturbed():
                         self._update(batch)
@@ -223,13 +223,14 @@ class _Run:
 
         self.sampler.set_epoch(self.at.epoch)
         mine = list(self.sampler)[self.fabric.global_rank :: self.fabric.world_size][: self.per_epoch]
-        label = f"epoch {self.at.epoch + 1}/{self.recipe.training.epochs}"
+        due = min(self.per_epoch, self.at.batch + self.total - self.at.update)
+        label = f"epoch {self.at.epoch + 1}/{math.ceil(self.total / self.per_epoch)}"
         hidden = not self.show or self.fabric.global_rank > 0
         for rows in tqdm(
-            mine[self.at.batch :],
+            mine[self.at.batch : due],
             desc=label,
             initial=self.at.batch,
-            total=self.per_epoch,
+            total=due,
             disable=hidden,
             leave=False,
         ):
@@ -327,7 +328,8 @@ class _Run:
         try:
             ours, theirs = self.recipe.to_dict(), json.loads(state["recipe"])
             for values in (ours, theirs):
-                values["training"].pop("epochs")  # a run may be made longer
+                for length in ("epochs", "updates"):  # a run may be made longer
+                    values["training"].pop(length, None)
             if ours == theirs:
                 self.model.load_state_dict(state["model"])
                 self.optimiser.load_state_dict(state["optimiser"])

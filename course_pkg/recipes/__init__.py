@@ -39,7 +39,7 @@ class Data:
     train: str
     """corpora to train on, such as ``multi30k:train``; several are joined with ``+``; or ``toy``"""
     validation: str
-    """corpus that chooses the best epoch and fixes decoding"""
+    """corpus that chooses the best epoch and fixes decoding; several are joined with ``+``"""
     source: str = "en"
     """source language"""
     target: str = "fr"
@@ -56,6 +56,8 @@ class Data:
     """pairs with more tokens on either side are left out of training"""
     max_words: int = 0
     """pairs with more words on either side are left out of training; 0 for no limit"""
+    validation_pairs: int = 0
+    """the first so many pairs of each validation corpus; 0 for all"""
     pairs: int = 0
     """number of training pairs: how many the toy makes, or the first so many of a corpus; 0 for all"""
     min_words: int = 3
@@ -86,6 +88,9 @@ class Training:
 
     seed: int = 1
     epochs: int = 10
+    """passes over the data; ``updates`` takes their place when given"""
+    updates: int = 0
+    """updates in all, wherever in an epoch that is; 0 for as many as the epochs have"""
     batch_size: int = 64
     buffer_batches: int = 20
     """batches sorted together by length"""
