@@ -18,7 +18,7 @@ SECTIONS = {
     "From steps to sentences, and how good they are": ["search", "metrics"],
     "Data": ["toy", "toy_grammar", "toy_lexicon", "corpora", "batching"],
     "Training": ["training", "recipes", "checkpoints"],
-    "Beside the chapters": ["exercises", "plotting"],
+    "Beside the chapters": ["exercises", "plotting", "diagrams"],
 }  # fmt: skip
 
 

@@ -1,0 +1,80 @@
+"""The drawings hold what the papers' figures hold, and nothing in them overlaps or leaves its card."""
+
+from itertools import combinations
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from matplotlib.patches import Circle, FancyBboxPatch
+from matplotlib.text import Annotation
+
+from course_pkg import diagrams
+from course_pkg.diagrams import draw_birnn, draw_encoder_decoder, draw_rnnsearch_step
+from course_pkg.drawing import svg
+
+DRAWINGS = [draw_encoder_decoder, draw_birnn, draw_rnnsearch_step]
+
+
+@pytest.mark.parametrize("draw", DRAWINGS)
+def test_svg_is_well_formed_named_and_repeatable(draw):
+    picture = draw()
+    text = svg(picture)
+    root = ElementTree.fromstring(text)
+    assert root.tag.endswith("svg") and root.get("role") == "img" and "viewBox" in root.attrib
+    assert root.get("aria-label") == picture.description
+    assert "width" not in root.attrib and "max-width" in root.get("style")
+    assert text == draw()._repr_svg_()
+
+
+def labels(picture):
+    return [t.get_text() for t in picture.paper.texts if not isinstance(t, Annotation)]
+
+
+def test_encoder_decoder_has_the_symbols_of_the_paper():
+    shown = labels(draw_encoder_decoder())
+    assert shown.count("$c$") == 1, "one vector holds the whole source"
+    for symbol in ("x", "h"):
+        assert [t for t in shown if t.startswith(f"${symbol}_")] == [f"${symbol}_{i}$" for i in ("1", "2", "{T_x}")]
+    for symbol in ("s", "y"):
+        assert {f"${symbol}_{i}$" for i in ("1", "2", "{T_y}")} <= set(shown)
+
+
+def test_birnn_runs_both_ways_into_each_annotation():
+    shown = labels(draw_birnn())
+    for i in ("1", "2", "{T_x}"):
+        assert shown.count(rf"$\overrightarrow{{h}}_{i}$") == shown.count(rf"$\overleftarrow{{h}}_{i}$") == 2
+        assert shown.count(f"$h_{i}$") == shown.count(f"$x_{i}$") == 1
+    picture = draw_birnn()
+    runs = {diagrams.ENCODER: set(), diagrams.BACKWARD: set()}
+    for arrow in (t for t in picture.paper.texts if isinstance(t, Annotation)):
+        (x0, y0), (x1, y1) = arrow.xyann, arrow.xy
+        if y0 == y1:
+            runs[arrow.arrowprops["color"]].add(np.sign(x1 - x0))
+    assert runs == {diagrams.ENCODER: {1}, diagrams.BACKWARD: {-1}}
+
+
+def test_rnnsearch_step_draws_weights_as_thickness():
+    weights = (0.1, 0.2, 0.6, 0.1)
+    picture = draw_rnnsearch_step(weights)
+    into_context = [
+        t.arrowprops["linewidth"] for t in picture.paper.texts if isinstance(t, Annotation) and t.xy == (4.7, 4.05)
+    ]
+    assert np.diff(into_context) / np.diff(weights) == pytest.approx(7)
+    assert {r"$\alpha_{i1}$", r"$\alpha_{iT_x}$", "$c_i$", "$s_{i-1}$", "$s_i$", "$y_{i-1}$", "$y_i$"} <= set(
+        labels(picture)
+    )
+
+
+@pytest.mark.parametrize("draw", DRAWINGS)
+def test_nothing_overlaps_or_leaves_the_card(draw):
+    picture = draw()
+    picture.draw_without_rendering()
+    boxes = [p.get_window_extent() for p in picture.paper.patches if isinstance(p, FancyBboxPatch | Circle)]
+    for one, other in combinations(boxes, 2):
+        assert not one.padded(-2).overlaps(other.padded(-2))
+    written = [t.get_window_extent() for t in picture.paper.texts if not isinstance(t, Annotation) and t.get_text()]
+    for one, other in combinations(written, 2):
+        assert not one.padded(-1).overlaps(other.padded(-1))
+    for box in (*boxes, *written):
+        assert picture.bbox.x0 < box.x0 and box.x1 < picture.bbox.x1
+        assert picture.bbox.y0 < box.y0 and box.y1 < picture.bbox.y1
