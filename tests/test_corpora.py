@@ -424,6 +424,14 @@ def test_parallel_sizes_and_directions(data: Path, domain: str, split: str, size
     assert (turned.source, turned.target) == (text.target, text.source)
 
 
+def test_the_two_news_tests_are_the_development_set(data: Path) -> None:
+    """newstest2012 has 3,003 lines and newstest2013 has 3,000, in that order."""
+    first, second, both = (corpora.parallel("news", split) for split in ("newstest2012", "newstest2013", "dev"))
+    assert (len(first), len(second)) == (3003, 3000)
+    assert first.source + second.source == both.source and first.target + second.target == both.target
+    assert corpora.load("news", "newstest2013") == second
+
+
 @pytest.mark.parametrize("name", ["multi30k+news", "multi30k,news", "multi30k, news"])
 def test_load_joins_corpora_in_order(data: Path, name: str) -> None:
     joined = corpora.load(name, "val")

@@ -31,3 +31,18 @@ def test_blank_lines_are_no_training_pairs(corpus: Path, tmp_path: Path) -> None
     data = prepare(tiny(corpus, *files))
     assert [data.source.decode(source) for source, _ in data.train] == ["a b", "d"]
     assert [data.target.decode(target) for _, target in data.train] == ["A B", "D"]
+
+
+def test_models_trained_up_to_different_lengths_share_their_vocabulary(corpus: Path) -> None:
+    """The vocabulary is learned before long pairs are left out, so a word of a long pair is known to both."""
+    short, long = (prepare(tiny(corpus, f"data.max_words={words}")) for words in (1, 4))
+    assert len(short.train) < len(long.train)
+    assert [short.source.encode(word).ids for word in "abcdef"] == [long.source.encode(word).ids for word in "abcdef"]
+    assert len(short.target) == len(long.target)
+
+
+def test_validation_corpora_are_joined_and_each_cut_to_its_first_pairs(corpus: Path) -> None:
+    alone = prepare(tiny(corpus))
+    data = prepare(tiny(corpus, "data.validation=files+files", "data.validation_pairs=4"))
+    assert data.validation_text.source == alone.validation_text.source[:4] * 2
+    assert data.validation == alone.validation[:4] * 2

@@ -570,3 +570,39 @@ def test_a_wrong_setting_is_refused_before_anything_is_written(
 def test_an_unknown_accelerator_is_refused(corpus: Path, tmp_path: Path) -> None:
     with pytest.raises(CourseError, match="Cannot train on 1 abacus"):
         fit(tiny(corpus), tmp_path / "run", accelerator="abacus")
+
+
+# --- a number of updates in place of epochs ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("updates", "epochs"), [(4, 1), (BATCHES, 1), (BATCHES + 3, 2), (2 * BATCHES, 2)])
+def test_a_run_makes_exactly_the_updates_asked_for(corpus: Path, tmp_path: Path, updates: int, epochs: int) -> None:
+    """Wherever in an epoch that is; each epoch, the broken one too, is validated once."""
+    seen: list[int] = []
+    run(tiny(corpus, f"training.updates={updates}"), tmp_path / "run", after_update=seen.append)
+    assert seen == list(range(1, updates + 1))
+    lines = metrics(tmp_path / "run")
+    assert [line["epoch"] for line in lines] == list(range(1, epochs + 1))
+    assert lines[-1]["update"] == updates
+    assert lines[-1]["learning_rate"] == learning_rate(tiny(corpus), updates - 1, updates)
+
+
+def test_updates_that_fill_the_epochs_are_the_epochs(corpus: Path, undisturbed: Path, tmp_path: Path) -> None:
+    run(tiny(corpus, f"training.updates={LAST_UPDATE}"), tmp_path / "run")
+    ours, theirs = checkpoint(tmp_path / "run")["model"], checkpoint(undisturbed)["model"]
+    assert ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_a_broken_epoch_is_resumed_to_the_same_end(corpus: Path, tmp_path: Path) -> None:
+    recipe = tiny(corpus, f"training.updates={BATCHES + 3}")
+    run(recipe, tmp_path / "whole")
+
+    def interrupt(update: int) -> None:
+        if update == BATCHES + 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(recipe, tmp_path / "broken", after_update=interrupt)
+    run(recipe, tmp_path / "broken", resume=True)
+    ours, theirs = checkpoint(tmp_path / "broken")["model"], checkpoint(tmp_path / "whole")["model"]
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)

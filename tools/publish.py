@@ -28,6 +28,13 @@ PACKAGE = Path(__file__).resolve().parent.parent / "course_pkg"
 BOOTSTRAP_SEED = 2015
 TOY_TEST_SEED = 3_000_000  # training uses small seeds, validation those plus a million
 TOY_TEST_PAIRS = 500
+MIXED = {
+    "multi30k": "multi30k:test_2016_flickr",
+    "softdoc": "softdoc:test",
+    "pydocs": "pydocs:test",
+    "news": "news:newstest2013",
+}
+"""The test set of each kind of text in the mixed corpus."""
 LICENCES = {"toy": "MIT", "": "research and education (LICENSE-WEIGHTS)"}
 
 COLUMNS = {
@@ -69,8 +76,28 @@ def validation_text(translator: Translator) -> ParallelText:
     data = recipe["data"]
     if is_toy(translator):
         return as_text(toy_pairs(translator, 500, recipe["training"]["seed"] + 1_000_000), "toy validation")
-    corpus, _, split = data["validation"].partition(":")
-    return corpora.load(corpus, split, data["source"], data["target"])
+    names = [name.strip() for name in data["validation"].split("+")]
+    parts = {name: corpora.load(*name.split(":"), data["source"], data["target"]) for name in names}
+    most = data.get("validation_pairs", 0)
+    return joined({name: part.head(most) if most else part for name, part in parts.items()})
+
+
+def joined(parts: Mapping[str, ParallelText]) -> ParallelText:
+    """Several texts as one, in their order."""
+    source = tuple(line for part in parts.values() for line in part.source)
+    target = tuple(line for part in parts.values() for line in part.target)
+    return ParallelText(source, target, " + ".join(parts))
+
+
+def test_texts(translator: Translator) -> dict[str, ParallelText]:
+    """What a model is tested on: its own kind of text, which for a mixed model is every kind alone and all together."""
+    if is_toy(translator):
+        return {"test": as_text(toy_pairs(translator, TOY_TEST_PAIRS, TOY_TEST_SEED), "fresh toy sentences")}
+    data = recipe_of(translator)["data"]
+    if data["train"] == "multi30k:train":
+        return {"test": corpora.multi30k("test_2016_flickr", data["source"], data["target"])}
+    parts = {name: corpora.load(*where.split(":"), data["source"], data["target"]) for name, where in MIXED.items()}
+    return {"test, all": joined(parts), **{f"test, {name}": part for name, part in parts.items()}}
 
 
 def toy_pairs(translator: Translator, count: int, seed: int) -> list[AlignedPair]:
@@ -146,32 +173,27 @@ def publish(run: Path, package: Path, machine: str) -> dict[str, Any]:
     """Measure and copy one run; return what ``results/NAME.json`` holds."""
     translator = load(run / "model", device="cpu")
     name, spent, recipe = translator.name, cost(run), recipe_of(translator)
+    tests = test_texts(translator)
+    validation = validation_text(translator)
+    rows = [measured(translator, text, split) for split, text in {"validation": validation, **tests}.items()]
+    records = [row.pop("record") for row in rows]
+    tested = records[1]
+    headline = {"metric": "sacreBLEU", "score": rows[1]["sacrebleu"], "data": next(iter(tests.values())).name}
+    extra: dict[str, str] = {}
     if is_toy(translator):
-        pairs = toy_pairs(translator, TOY_TEST_PAIRS, TOY_TEST_SEED)
-        test, data = as_text(pairs, "fresh toy sentences"), "the toy grammar"
-        figures = toy_figures(translator, pairs)
+        figures = toy_figures(translator, toy_pairs(translator, TOY_TEST_PAIRS, TOY_TEST_SEED))
         headline = {"metric": "exact match", "score": figures["exact_match_percent"], "data": "fresh toy sentences"}
-    else:
-        source, target = recipe["data"]["source"], recipe["data"]["target"]
-        test, data = corpora.multi30k("test_2016_flickr", source, target), "Multi30k, task 1, raw text"
-        figures = {}
-        headline = {}
-    rows = [measured(translator, validation_text(translator), "validation"), measured(translator, test, "test")]
-    headline = headline or {
-        "metric": "sacreBLEU", "score": rows[1]["sacrebleu"], "data": "Multi30k test_2016_flickr"
-    }  # fmt: skip
-    records = {row["split"]: row.pop("record") for row in rows}
-    tested = records["test"]
-    extra = {"exact_match_percent": "exact match, %", "aer": "alignment error rate"} if figures else {}
-    rows[1].update(figures)
+        extra = {"exact_match_percent": "exact match, %", "aer": "alignment error rate"}
+        rows[1].update(figures)
     result = {
         "title": f"{name}",
         "note": recipe["description"],
         "columns": list({**COLUMNS, **extra}.items()),
         "rows": rows,
         "passport": passport(
-            data=f"{data}; trained on {recipe['data']['train']}, the best epoch chosen on validation data, "
-            f"tested on {test.name} ({len(test)} sentences)",
+            data=f"{'the toy grammar' if is_toy(translator) else 'raw text'}; trained on {recipe['data']['train']}, "
+            f"the best epoch chosen on validation data ({validation.name}), tested on "
+            + ", ".join(f"{text.name} ({len(text)} sentences)" for text in tests.values()),
             tokenisation=tokenisation(translator),
             signature={"sacreBLEU": tested["sacrebleu"]["signature"], **tested["signatures"]},
             decoding=decoding(translator, package),

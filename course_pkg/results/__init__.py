@@ -1,6 +1,6 @@
 """Measured results, one JSON file each, with the passport that lets anyone measure them again.
 
-The chapters draw from here; the page "Results" shows every table. The scripts in ``tools`` and ``benchmarks`` write them.
+The chapters draw from here; the page "Results" shows every table. Scripts in ``tools`` and ``benchmarks`` write them.
 """
 
 import json
