@@ -41,6 +41,8 @@ CHECK_EVERY = 50  # updates between looks at the loss, each of which waits for t
 def learning_rate(recipe: Recipe, update: int, total: int) -> float:
     """The learning rate of update ``update`` (from 0) of ``total``: a linear rise, then constant or a half cosine."""
     plan = recipe.training
+    if update < plan.continues:
+        total = plan.continues
     if update < plan.warmup:
         return plan.learning_rate * (update + 1) / plan.warmup
     if plan.schedule == "constant":
@@ -88,6 +90,7 @@ def fit(
     progress: bool = True,
     checkpoint_every: float = 300.0,
     after_update: Callable[[int], None] | None = None,
+    watch: Callable[[int, EncoderDecoder], None] | None = None,
 ) -> Path:
     """Train a recipe and write the model folder.
 
@@ -101,6 +104,8 @@ def fit(
         checkpoint_every: seconds between checkpoints within an epoch; one is also written after every epoch and
             on Ctrl-C.
         after_update: called with the number of updates made; what it raises stops the run.
+        watch: called before the first update and after each one, with the number of updates made and the model, to
+            measure it as it learns; it must leave the parameters alone, and may draw random numbers or change the mode.
 
     Returns:
         The finished model folder: the epoch that was best on the validation corpus.
@@ -120,7 +125,7 @@ def fit(
     run = _Run(recipe, folder, fabric, resume, progress)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        run.train(checkpoint_every, after_update)
+        run.train(checkpoint_every, after_update, watch)
         return run.finish()
     except OSError as error:
         raise CourseError(f"Cannot write to {folder}: {error.strerror or error}.") from error
@@ -197,10 +202,23 @@ class _Run:
     def total(self) -> int:
         return self.recipe.training.updates or self.per_epoch * self.recipe.training.epochs
 
-    def train(self, checkpoint_every: float, after_update: Callable[[int], None] | None) -> None:
+    @property
+    def stop(self) -> int:
+        """The update at which the epoch is broken off: the end, or the end of the run that this one continues."""
+        shorter = self.recipe.training.continues
+        return shorter if self.at.update < shorter else self.total
+
+    def train(
+        self,
+        checkpoint_every: float,
+        after_update: Callable[[int], None] | None,
+        watch: Callable[[int, EncoderDecoder], None] | None,
+    ) -> None:
         saved = time.monotonic()
         if not self.at.update:
             self._checkpoint("last.ckpt")
+            if watch:
+                watch(0, self.model)
         try:
             while self.at.update < self.total:
                 for batch in self._batches():
@@ -208,6 +226,8 @@ class _Run:
                         self._update(batch)
                     if after_update:
                         after_update(self.at.update)
+                    if watch:
+                        watch(self.at.update, self.model)
                     if time.monotonic() - saved > checkpoint_every:
                         self._checkpoint("last.ckpt")
                         saved = time.monotonic()
@@ -223,7 +243,7 @@ class _Run:
 
         self.sampler.set_epoch(self.at.epoch)
         mine = list(self.sampler)[self.fabric.global_rank :: self.fabric.world_size][: self.per_epoch]
-        due = min(self.per_epoch, self.at.batch + self.total - self.at.update)
+        due = min(self.per_epoch, self.at.batch + self.stop - self.at.update)
         label = f"epoch {self.at.epoch + 1}/{math.ceil(self.total / self.per_epoch)}"
         hidden = not self.show or self.fabric.global_rank > 0
         for rows in tqdm(

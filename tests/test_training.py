@@ -606,3 +606,25 @@ def test_a_broken_epoch_is_resumed_to_the_same_end(corpus: Path, tmp_path: Path)
     run(recipe, tmp_path / "broken", resume=True)
     ours, theirs = checkpoint(tmp_path / "broken")["model"], checkpoint(tmp_path / "whole")["model"]
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_a_run_that_is_trained_on_begins_as_the_shorter_run(corpus: Path, tmp_path: Path) -> None:
+    """Up to where the shorter run ends it is that run, update by update; then it goes on under its own schedule."""
+    shorter, longer = BATCHES + 2, 2 * BATCHES + 3
+    run(tiny(corpus, f"training.updates={shorter}"), tmp_path / "short")
+    recipe = tiny(corpus, f"training.updates={longer}", f"training.continues={shorter}")
+    weights = {}
+
+    def keep(update: int, model: torch.nn.Module) -> None:
+        weights[update] = {name: value.clone() for name, value in model.state_dict().items()}
+
+    run(recipe, tmp_path / "long", watch=keep)
+    ended = checkpoint(tmp_path / "short")["model"]
+    assert all(torch.equal(ended[name], weights[shorter][name]) for name in ended)
+    assert any(not torch.equal(ended[name], weights[longer][name]) for name in ended)
+    short, long = metrics(tmp_path / "short"), metrics(tmp_path / "long")
+    assert [line["validation_nll_per_token"] for line in long[:2]] == [
+        line["validation_nll_per_token"] for line in short
+    ]
+    assert long[-1]["update"] == longer
+    assert learning_rate(recipe, shorter, longer) == learning_rate(tiny(corpus), shorter, longer)
