@@ -221,17 +221,23 @@ def imports_of(notebook: nbformat.NotebookNode) -> str:
     return "\n".join(lines)
 
 
+def solutions_in(markdown: str) -> list[str]:
+    """The Python blocks of the closed solutions in a piece of Markdown."""
+    return [block for solution in SOLUTION.findall(markdown) for block in PYTHON.findall(solution)]
+
+
 def published_solutions(notebook: nbformat.NotebookNode) -> list[str]:
     """The Python blocks of the closed solutions."""
-    text = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
-    return [block for solution in SOLUTION.findall(text) for block in PYTHON.findall(solution)]
+    return solutions_in("\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown"))
 
 
-@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
-def test_every_published_solution_passes_its_check(path: Path) -> None:
-    """A chapter checks only what it also solves, and each solution, run with the chapter's imports alone, passes."""
-    notebook = nbformat.read(path, as_version=4)
-    asked = {n for c in notebook.cells if c.cell_type == "code" for n in CALL.findall(c.source)}
+def checks_asked(notebook: nbformat.NotebookNode) -> list[str]:
+    """The exercises that the chapter's code cells check, in order."""
+    return [name for cell in notebook.cells if cell.cell_type == "code" for name in CALL.findall(cell.source)]
+
+
+def run_solutions(notebook: nbformat.NotebookNode) -> dict[str, Feedback]:
+    """The feedback on each published solution, run with the chapter's imports and nothing else of it."""
     seen: dict[str, Feedback] = {}
 
     def record(name: str, answer: object) -> None:
@@ -242,17 +248,94 @@ def test_every_published_solution_passes_its_check(path: Path) -> None:
         exec(imports_of(notebook), namespace)
         namespace["check"] = record
         exec(block, namespace)
-    assert set(seen) == asked
+    return seen
+
+
+def problems_of_exercises(notebook: nbformat.NotebookNode) -> list[str]:
+    """Exercises without a solution behind them, and stubs whose first feedback is not polite."""
+    found = []
+    for at, cell in enumerate(notebook.cells):
+        if cell.cell_type != "code":
+            continue
+        asked = CALL.findall(cell.source)
+        told = "".join(output.get("text", "") for output in cell.outputs)
+        for name in asked:
+            after = notebook.cells[at + 1].source if at + 1 < len(notebook.cells) else ""
+            if not any(name in CALL.findall(block) for block in solutions_in(after)):
+                found.append(f"{name}: the cell after the exercise holds no closed solution that ends in its check")
+        if asked and ("not there yet" not in told or not re.search("no answer yet|returns nothing yet", told)):
+            found.append(f"{asked[0]}: before an answer, the check should say 'no answer yet' or 'returns nothing yet'")
+    return found
+
+
+each_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+
+
+@each_chapter
+def test_every_published_solution_passes_its_check(path: Path) -> None:
+    """A chapter checks only what it also solves, and each solution, run with the chapter's imports alone, passes."""
+    notebook = nbformat.read(path, as_version=4)
+    seen = run_solutions(notebook)
+    assert set(seen) == set(checks_asked(notebook)), "each check has one solution, and each solution calls its check"
     for name, feedback in seen.items():
-        assert name.startswith(path.stem[:2] + ".") and feedback.passed, str(feedback)
+        assert feedback.passed, f"{name}: {feedback}"
 
 
-def test_every_check_is_asked_in_its_chapter() -> None:
-    asked = {
-        name
-        for path in CHAPTERS
-        for cell in nbformat.read(path, as_version=4).cells
-        if cell.cell_type == "code"
-        for name in CALL.findall(cell.source)
-    }
-    assert asked == set(names())
+@each_chapter
+def test_a_chapter_asks_its_own_exercises_once_and_politely(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    asked = checks_asked(notebook)
+    assert asked and len(asked) == len(set(asked)), "a chapter has at least one exercise, and asks each once"
+    for name in asked:
+        assert name in names(), f"{name} is not registered in course_pkg/exercises/ch{path.stem[:2]}.py"
+        assert name.startswith(path.stem[:2] + "."), f"{name} is another chapter's exercise"
+    assert problems_of_exercises(notebook) == []
+
+
+def test_every_registered_exercise_is_asked_in_its_chapter() -> None:
+    asked = {name for path in CHAPTERS for name in checks_asked(nbformat.read(path, as_version=4))}
+    assert set(names()) <= asked, "registered, but no chapter asks for it"
+
+
+# Each of these checks has to be able to fail.
+
+
+def notebook_of(*cells: tuple[str, str]) -> nbformat.NotebookNode:
+    """A notebook of code and Markdown; a code cell stores what an empty answer is told."""
+    made = nbformat.v4.new_notebook()
+    for kind, text in cells:
+        cell = (nbformat.v4.new_code_cell if kind == "code" else nbformat.v4.new_markdown_cell)(text)
+        if kind == "code":
+            cell.outputs = [nbformat.v4.new_output("stream", text=str(examine("05.noir", None)))]
+        made.cells.append(cell)
+    return made
+
+
+ASKED = ("code", 'check("05.noir", None)')
+SOLVED = """<details><summary>Solution</summary>
+
+```python
+noir = {answer}
+check("05.noir", noir)
+```
+
+</details>"""
+
+
+def test_a_solution_is_run_and_can_fail() -> None:
+    good, bad = (notebook_of(ASKED, ("markdown", SOLVED.format(answer=a))) for a in ("(0.07, 0.89, 0.04)", "(1, 0, 0)"))
+    assert run_solutions(good)["05.noir"].passed and problems_of_exercises(good) == []
+    assert not run_solutions(bad)["05.noir"].passed
+
+
+def test_a_missing_or_open_solution_is_caught() -> None:
+    text = SOLVED.format(answer="None")
+    for after in ("Nothing.", text.replace("<details>", "<details open>"), text.replace("05.noir", "05.look")):
+        assert len(problems_of_exercises(notebook_of(ASKED, ("markdown", after)))) == 1
+    assert len(problems_of_exercises(notebook_of(ASKED))) == 1
+
+
+def test_an_impolite_check_is_caught() -> None:
+    notebook = notebook_of(ASKED, ("markdown", SOLVED.format(answer="None")))
+    notebook.cells[0].outputs[0].text = "not there yet.\n ✗ your answer stopped with TypeError"
+    assert "no answer yet" in problems_of_exercises(notebook)[0]
