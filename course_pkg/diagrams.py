@@ -1,6 +1,7 @@
 """The architectures of the chapters, drawn as boxes and arrows: vectors, in the house style.
 
 Blue is the encoder, violet its backward half, orange the decoder, green the context and what leads to it.
+Gradients are violet too: they run backward.
 """
 
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from course_pkg.drawing import INK, MUTED, Number, Picture, style, svg
 __all__ = [
     "Diagram",
     "draw_birnn",
+    "draw_bptt",
     "draw_encoder_decoder",
     "draw_rnnsearch_step",
 ]
@@ -234,4 +236,63 @@ def draw_rnnsearch_step(weights: Sequence[float] = (0.08, 0.72, 0.15, 0.05)) -> 
     ):
         drawing.write(9.35, y + 0.17, label, 9.5, ha="right", weight="bold", color=MUTED)
         drawing.write(9.35, y - 0.17, formula, 11, ha="right")
+    return drawing
+
+
+def _there_and_back(drawing: Diagram, start: Sequence[Number], end: Sequence[Number], apart: Number = 0.085) -> None:
+    """A value's thin grey arrow from ``start`` to ``end`` and, beside it, the gradient's violet one back."""
+    (x0, y0), (x1, y1) = start, end
+    length = ((x1 - x0) ** 2 + (y1 - y0) ** 2) ** 0.5
+    dx, dy = -(y1 - y0) / length * apart, (x1 - x0) / length * apart
+    drawing.arrow((x0 + dx, y0 + dy), (x1 + dx, y1 + dy), color=MUTED, width=0.9)
+    drawing.arrow((x1 - dx, y1 - dy), (x0 - dx, y0 - dy), color=BACKWARD, width=1.9)
+
+
+def draw_bptt() -> Picture:
+    """Backpropagation through time in RNNsearch's decoder, two steps of it; main-text step order. Chapter 6.
+
+    After Bahdanau et al. 2015, eq. 4 to 6. Every grey arrow of the forward pass has a violet one beside it.
+    """
+    drawing = Diagram(
+        9.4,
+        6.6,
+        "Backpropagation through time in the decoder of RNNsearch, two steps. Forward, in thin grey: each state is "
+        "compared with the annotations, the weights alpha make a context c, context and previous state make the next "
+        "state, and state and context make the loss of their word. Backward, in violet beside every grey arrow: from "
+        "the loss of a word to its state and its context; from a state through the gates to the state before and to "
+        "the context; from the context to the weights and to the annotations; from the weights to the annotations "
+        "and, through the query, to the state before.",
+    )
+    y_l, y_s, y_c, y_a, y_h = 6.0, 4.5, 3.1, 2.0, 0.6
+    states = [1.1, 4.4, 7.7]
+    drawing.node(4.0, y_h, r"$h_1 \quad \cdots \quad h_j \quad \cdots \quad h_{T_x}$", "encoder", 5.6, 0.62)
+    for x, index in zip(states, ["i-1", "i", "i+1"], strict=True):
+        drawing.node(x, y_s, f"$s_{{{index}}}$", "decoder", 0.9)
+        drawing.node(x, y_l, rf"$\ell_{{{index}}}$", "word", 0.9)
+        _there_and_back(drawing, (x, y_s + 0.3), (x, y_l - 0.3))
+    for before, after, index in zip(states, states[1:], ["i", "i+1"], strict=False):
+        c, a = before + 2.2, before + 1.1
+        drawing.disc(c, y_c, f"$c_{{{index}}}$", "context", 0.34, 12.5)
+        drawing.disc(a, y_a, rf"$\alpha_{{{index}}}$", "context", 0.34, 12.5)
+        _there_and_back(drawing, (before + 0.47, y_s), (after - 0.47, y_s))
+        _there_and_back(drawing, (before + 0.14, y_s - 0.3), (a - 0.12, y_a + 0.34))
+        _there_and_back(drawing, (a + 0.26, y_a + 0.24), (c - 0.26, y_c - 0.24))
+        _there_and_back(drawing, (c + 0.24, y_c + 0.28), (after - 0.3, y_s - 0.3))
+        _there_and_back(drawing, (c + 0.06, y_c + 0.36), (after - 0.38, y_l - 0.3))
+        _there_and_back(drawing, (a, y_h + 0.33), (a, y_a - 0.36))
+        _there_and_back(drawing, (c, y_h + 0.33), (c, y_c - 0.36))
+    _there_and_back(drawing, (states[2] + 0.47, y_s), (9.3, y_s))
+    drawing.write(2.6, y_s - 0.3, "through the gates", color=BACKWARD)
+    drawing.write(0.95, 3.15, "through\nthe query", color=BACKWARD)
+    for x, y, label in (
+        (states[1] + 0.62, y_s - 0.42, r"$\delta s_i$"),
+        (3.86, y_c - 0.12, r"$\delta c_i$"),
+        (2.78, y_a - 0.06, r"$\delta e_i$"),
+        (2.55, y_h + 0.58, r"$\delta h_j$"),
+    ):
+        drawing.write(x, y, label, 11.5, color=BACKWARD)
+    drawing.arrow((7.4, 0.78), (8.1, 0.78), color=MUTED, width=0.9)
+    drawing.write(8.2, 0.78, "values", color=MUTED, ha="left")
+    drawing.arrow((8.1, 0.42), (7.4, 0.42), color=BACKWARD, width=1.9)
+    drawing.write(8.2, 0.42, "gradients", color=BACKWARD, ha="left")
     return drawing

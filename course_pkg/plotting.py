@@ -18,7 +18,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.textpath import TextToPath
 
 from course_pkg.alpha_page import alpha_html, checked_weights, replace_file, write_alpha_html
-from course_pkg.diagrams import draw_birnn, draw_encoder_decoder, draw_rnnsearch_step
+from course_pkg.diagrams import draw_birnn, draw_bptt, draw_encoder_decoder, draw_rnnsearch_step
 from course_pkg.drawing import (
     ALPHA_COLORMAP,
     ALPHA_STOPS,
@@ -42,6 +42,7 @@ __all__ = [
     "alpha_html",
     "alt_text",
     "draw_birnn",
+    "draw_bptt",
     "draw_encoder_decoder",
     "draw_rnnsearch_step",
     "line_with_band",

@@ -9,10 +9,10 @@ from matplotlib.patches import Circle, FancyBboxPatch
 from matplotlib.text import Annotation
 
 from course_pkg import diagrams
-from course_pkg.diagrams import draw_birnn, draw_encoder_decoder, draw_rnnsearch_step
+from course_pkg.diagrams import draw_birnn, draw_bptt, draw_encoder_decoder, draw_rnnsearch_step
 from course_pkg.drawing import svg
 
-DRAWINGS = [draw_encoder_decoder, draw_birnn, draw_rnnsearch_step]
+DRAWINGS = [draw_encoder_decoder, draw_birnn, draw_rnnsearch_step, draw_bptt]
 
 
 @pytest.mark.parametrize("draw", DRAWINGS)
@@ -63,6 +63,39 @@ def test_rnnsearch_step_draws_weights_as_thickness():
     assert {r"$\alpha_{i1}$", r"$\alpha_{iT_x}$", "$c_i$", "$s_{i-1}$", "$s_i$", "$y_{i-1}$", "$y_i$"} <= set(
         labels(picture)
     )
+
+
+def arrows(picture, color):
+    """Ends of all arrows of a colour, moved onto the nearest node."""
+    nodes = {t.get_text(): t.get_position() for t in picture.paper.texts if t.get_text().startswith("$")}
+    del nodes[r"$\delta s_i$"], nodes[r"$\delta c_i$"], nodes[r"$\delta e_i$"], nodes[r"$\delta h_j$"]
+
+    def nearest(point):
+        if point[1] < 1:
+            return "annotations"
+        if point[0] > 9:
+            return "the next step"
+        return min(nodes, key=lambda name: np.hypot(*np.subtract(nodes[name], point)))
+
+    drawn = [t for t in picture.paper.texts if isinstance(t, Annotation) and t.arrowprops["color"] == color]
+    return [(nearest(t.xyann), nearest(t.xy)) for t in drawn]
+
+
+def test_every_value_that_flows_forward_has_its_gradient_back():
+    picture = draw_bptt()
+    forward, backward = (arrows(picture, color)[:-1] for color in (diagrams.MUTED, diagrams.BACKWARD))  # without key
+    assert sorted(forward) == sorted((end, start) for start, end in backward)
+    one_step = {
+        ("annotations", r"$\alpha_{i}$"),
+        ("annotations", "$c_{i}$"),
+        ("$s_{i-1}$", r"$\alpha_{i}$"),  # the query is the state before
+        (r"$\alpha_{i}$", "$c_{i}$"),
+        ("$c_{i}$", "$s_{i}$"),
+        ("$s_{i-1}$", "$s_{i}$"),
+        ("$s_{i}$", r"$\ell_{i}$"),
+        ("$c_{i}$", r"$\ell_{i}$"),
+    }
+    assert one_step <= set(forward) and not any("ell" in start for start, _ in forward)
 
 
 @pytest.mark.parametrize("draw", DRAWINGS)
