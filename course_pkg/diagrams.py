@@ -18,6 +18,7 @@ __all__ = [
     "draw_bptt",
     "draw_encoder_decoder",
     "draw_rnnsearch_step",
+    "draw_rnnsearch_unrolled",
 ]
 
 KINDS = {  # fill, edge
@@ -46,7 +47,8 @@ class Diagram(Picture):
     def _repr_svg_(self) -> str:
         return svg(self)
 
-    def node(self, x: Number, y: Number, label: str, kind: str, width: Number = 0.66, height: Number = 0.56) -> None:
+    def node(self, x: Number, y: Number, label: str, kind: str, width: Number = 0.66, height: Number = 0.56,
+             size: Number = 13) -> None:  # fmt: skip
         """A rounded box in the colours of its ``kind``, a key of ``KINDS``."""
         fill, edge = KINDS[kind]
         self.paper.add_patch(
@@ -61,7 +63,7 @@ class Diagram(Picture):
                 zorder=3,
             )
         )
-        self.write(x, y, label, size=13)
+        self.write(x, y, label, size=size)
 
     def disc(self, x: Number, y: Number, label: str, kind: str, radius: Number = 0.27, size: Number = 12) -> None:
         """A circle in the colours of its ``kind``."""
@@ -236,6 +238,60 @@ def draw_rnnsearch_step(weights: Sequence[float] = (0.08, 0.72, 0.15, 0.05)) -> 
     ):
         drawing.write(9.35, y + 0.17, label, 9.5, ha="right", weight="bold", color=MUTED)
         drawing.write(9.35, y - 0.17, formula, 11, ha="right")
+    return drawing
+
+
+def draw_rnnsearch_unrolled(
+    weights: Sequence[Sequence[float]] = ((0.87, 0.07, 0.07), (0.07, 0.04, 0.89), (0.07, 0.89, 0.04)),
+    source: Sequence[str] = ("the", "black", "dog"),
+    target: Sequence[str] = ("le", "chien", "noir"),
+) -> Picture:
+    """RNNsearch unrolled over a sentence: one bidirectional reading, one look for each word. Chapter 5.
+
+    Row ``i`` of ``weights`` holds the α_ij of target word ``i``; the lines are as thick as they say. The direct arrows
+    from y_{i-1} and c_i to y_i, which :func:`draw_rnnsearch_step` has, are left out.
+    """
+    most = [source[max(range(len(row)), key=row.__getitem__)] for row in weights]
+    looks = "; ".join(f"before {word} the thickest comes from {best}" for word, best in zip(target, most, strict=True))
+    drawing = Diagram(
+        2.5 * len(target) + 2.25,
+        6.6,
+        f"RNNsearch unrolled. Below, a bidirectional RNN turns the words {', '.join(source)} into annotations, once. "
+        f"Above, {len(target)} decoder steps from left to right, each with lines from all annotations: {looks}. In "
+        "each step the previous state s_i−1 gives the weights alpha_i, these the context c_i, this with the previous "
+        "state and word the new state s_i, and this the word.",
+    )
+    y_x, y_h, y_a, y_c, y_s, y_y = 0.4, 1.45, 3.0, 3.95, 5.0, 6.15
+    steps = [2.9 + 2.5 * i for i in range(len(target))]
+    columns = [steps[0] - 0.6 + (steps[-1] - steps[0] + 0.2) * j / (len(source) - 1) for j in range(len(source))]
+    for j, (x, word) in enumerate(zip(columns, source, strict=True), start=1):
+        drawing.node(x, y_x, word, "word", 1.05, size=11)
+        drawing.node(x, y_h, f"$h_{j}$", "encoder")
+        drawing.arrow((x, y_x + 0.3), (x, y_h - 0.3), color=ENCODER)
+    for a, b in zip(columns, columns[1:], strict=False):
+        drawing.arrow((a + 0.35, y_h + 0.08), (b - 0.35, y_h + 0.08), color=ENCODER, width=1)
+        drawing.arrow((b - 0.35, y_h - 0.08), (a + 0.35, y_h - 0.08), color=BACKWARD, width=1)
+    drawing.node(0.8, y_s, "$s_0$", "decoder")
+    drawing.arrow((columns[0] - 0.35, y_h), (0.8, y_h), (0.8, y_s - 0.3), color=BACKWARD)
+    before = 0.8
+    for i, (x, word, row) in enumerate(zip(steps, target, weights, strict=True), start=1):
+        for start, weight in zip(columns, row, strict=True):
+            drawing.arrow((start, y_h + 0.29), (x, y_a), color=CONTEXT, width=0.8 + 7 * weight, head=False)
+        drawing.disc(x, y_a, rf"$\alpha_{i}$", "context", 0.3)
+        drawing.disc(x, y_c, f"$c_{i}$", "context", 0.3)
+        drawing.node(x, y_s, f"$s_{i}$", "decoder")
+        drawing.node(x, y_y, word, "word", 1.05, size=11)
+        drawing.arrow((before + 0.3, y_s - 0.28), (x - 0.28, y_a + 0.18), color=DECODER)
+        drawing.arrow((before + 0.36, y_s), (x - 0.36, y_s), color=DECODER)
+        drawing.arrow((x, y_a + 0.3), (x, y_c - 0.31), color=CONTEXT)
+        drawing.arrow((x, y_c + 0.3), (x, y_s - 0.3), color=CONTEXT)
+        drawing.arrow((x, y_s + 0.29), (x, y_y - 0.3), color=DECODER)
+        if i > 1:
+            drawing.arrow((before + 0.5, y_y - 0.25), (x - 0.35, y_s + 0.24), color=MUTED, dashed=True)
+        before = x
+    right = steps[-1] + 1.75
+    for y, label in ((y_y, "generate"), (y_s, "update"), (y_c, "look"), (y_a, "compare"), (y_h, "read, once")):
+        drawing.write(right, y, label, 9.5, ha="right", weight="bold", color=MUTED)
     return drawing
 
 

@@ -18,7 +18,13 @@ from matplotlib.patches import Rectangle
 from matplotlib.textpath import TextToPath
 
 from course_pkg.alpha_page import alpha_html, checked_weights, replace_file, write_alpha_html
-from course_pkg.diagrams import draw_birnn, draw_bptt, draw_encoder_decoder, draw_rnnsearch_step
+from course_pkg.diagrams import (
+    draw_birnn,
+    draw_bptt,
+    draw_encoder_decoder,
+    draw_rnnsearch_step,
+    draw_rnnsearch_unrolled,
+)
 from course_pkg.drawing import (
     ALPHA_COLORMAP,
     ALPHA_STOPS,
@@ -45,6 +51,7 @@ __all__ = [
     "draw_bptt",
     "draw_encoder_decoder",
     "draw_rnnsearch_step",
+    "draw_rnnsearch_unrolled",
     "line_with_band",
     "picture",
     "style",

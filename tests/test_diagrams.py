@@ -9,10 +9,16 @@ from matplotlib.patches import Circle, FancyBboxPatch
 from matplotlib.text import Annotation
 
 from course_pkg import diagrams
-from course_pkg.diagrams import draw_birnn, draw_bptt, draw_encoder_decoder, draw_rnnsearch_step
+from course_pkg.diagrams import (
+    draw_birnn,
+    draw_bptt,
+    draw_encoder_decoder,
+    draw_rnnsearch_step,
+    draw_rnnsearch_unrolled,
+)
 from course_pkg.drawing import svg
 
-DRAWINGS = [draw_encoder_decoder, draw_birnn, draw_rnnsearch_step, draw_bptt]
+DRAWINGS = [draw_encoder_decoder, draw_birnn, draw_rnnsearch_step, draw_rnnsearch_unrolled, draw_bptt]
 
 
 @pytest.mark.parametrize("draw", DRAWINGS)
@@ -96,6 +102,30 @@ def test_every_value_that_flows_forward_has_its_gradient_back():
         ("$c_{i}$", r"$\ell_{i}$"),
     }
     assert one_step <= set(forward) and not any("ell" in start for start, _ in forward)
+
+
+def drawn(picture, color):
+    """From where to where the arrows of one colour go, rounded, with their widths."""
+    found = {}
+    for arrow in (t for t in picture.paper.texts if isinstance(t, Annotation)):
+        if arrow.arrowprops["color"] == color:
+            found[tuple(np.round([*arrow.xyann, *arrow.xy], 2).tolist())] = arrow.arrowprops["linewidth"]
+    return found
+
+
+def test_rnnsearch_unrolled_asks_with_the_state_before_and_draws_every_weight():
+    weights = ((0.7, 0.2, 0.1, 0.0), (0.1, 0.1, 0.2, 0.6))
+    picture = draw_rnnsearch_unrolled(weights, ("a", "b", "c", "d"), ("e", "f"))
+    assert [t for t in labels(picture) if "alpha" in t] == [r"$\alpha_1$", r"$\alpha_2$"]
+    at = {t.get_text(): t.get_position() for t in picture.paper.texts if not isinstance(t, Annotation)}
+    for i, row in enumerate(weights, start=1):
+        x, y = at[rf"$\alpha_{i}$"]
+        into = {a: w for a, w in drawn(picture, diagrams.CONTEXT).items() if a[2:] == (x, y)}
+        assert sorted((w - 0.8) / 7 for w in into.values()) == pytest.approx(sorted(row))
+        # the query is the state of the step before, which stands to the left of the weights
+        asked = [a for a in drawn(picture, diagrams.DECODER) if abs(a[2] - x) < 0.5 and abs(a[3] - y) < 0.5]
+        assert len(asked) == 1 and abs(asked[0][0] - at[f"$s_{i - 1}$"][0]) < 0.5
+    assert "before e the thickest comes from a; before f the thickest comes from d" in picture.description
 
 
 @pytest.mark.parametrize("draw", DRAWINGS)
