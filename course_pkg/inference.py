@@ -25,7 +25,7 @@ from course_pkg.decoders import Rollout
 from course_pkg.metrics import Link
 from course_pkg.notation import CourseError
 from course_pkg.search import Hypotheses, beam_search
-from course_pkg.vocabulary import BOS, EOS, PAD, SPACE, UNK, Pieces, SubwordVocabulary, clean
+from course_pkg.vocabulary import BOS, EOS, PAD, SPACE, UNK, Pieces, SubwordVocabulary, backwards, clean
 
 __all__ = ["Translation", "Translator", "fold_words", "links", "load", "pick_device"]
 
@@ -170,6 +170,7 @@ class Translator:
         self.source, self.target, self.config = stored.source, stored.target, stored.config
         self.name = str(self.config.get("name", "unnamed"))
         self._require_decoding()
+        self.reads_backwards = _reads_backwards(self.config.get("recipe"))
         self.can_look = self._first_step_looks()
 
     def _require_decoding(self) -> None:
@@ -244,7 +245,7 @@ class Translator:
     def _search(
         self, pieces: list[Pieces], beam: int, power: float, max_steps: int, forbid: tuple[int, ...]
     ) -> Hypotheses:
-        batch = Batch.collate([(p.ids, (EOS,)) for p in pieces]).to(self.device)
+        batch = Batch.collate([(self._as_read(p.ids), (EOS,)) for p in pieces]).to(self.device)
         found = beam_search(
             self.model.decoder,
             self.model.encode(batch.source, batch.source_mask),
@@ -265,7 +266,7 @@ class Translator:
         target = self.target.generated(found.tokens[place, 0, :length].tolist())
         weights = None
         if found.weights is not None:
-            weights = found.weights[place, 0, :length, : len(source)].float().numpy().copy()
+            weights = found.weights[place, 0, :length].float().numpy()[:, self._as_read(range(len(source)))]
         return Translation(
             source=text,
             target=" ".join(self.target.decode(target.ids).split()),
@@ -276,6 +277,10 @@ class Translator:
             source_words=source.words,
             target_words=target.words,
         )
+
+    def _as_read(self, tokens: Sequence[int]) -> tuple[int, ...]:
+        """Source ids or positions in the order in which the model reads them; twice over, the order of the text."""
+        return backwards(tokens) if self.reads_backwards else tuple(tokens)
 
     def _nothing(self, text: str) -> Translation:
         weights = np.zeros((0, 0), dtype=np.float32) if self.can_look else None
@@ -319,21 +324,17 @@ class Translator:
         sizes = {row: max(len(s), len(t)) for row, (s, t) in enumerate(zip(sources, targets, strict=True))}
         with tqdm(total=len(pairs), unit="line", disable=not progress) as bar:
             for _, rows in _batches(sizes, FORCED_POSITIONS):
-                batch = Batch.collate([(sources[row].ids, targets[row].ids) for row in rows]).to(self.device)
-                nll, rollout = self._force(batch)
+                batch = Batch.collate([(self._as_read(sources[row].ids), targets[row].ids) for row in rows])
+                nll, rollout = self._force(batch.to(self.device))
                 weights = [None] * len(rows) if rollout.weights is None else rollout.weights.float().cpu().numpy()
                 for place, (row, value) in enumerate(zip(rows, nll, strict=True)):
-                    source, target = sources[row], targets[row]
-                    looked = weights[place]
+                    source, target, looked = sources[row], targets[row], weights[place]
                     if math.isnan(value):
                         raise CourseError(f"{self.name} computes NaN: its weights are damaged; take another copy.")
-                    yield (
-                        row,
-                        source,
-                        target,
-                        value,
-                        (np.zeros((0, 0), np.float32) if looked is None else looked[: len(target), : len(source)]),
-                    )
+                    if looked is None:
+                        yield row, source, target, value, np.zeros((0, 0), np.float32)
+                    else:
+                        yield row, source, target, value, looked[: len(target), self._as_read(range(len(source)))]
                 bar.update(len(rows))
 
     @torch.inference_mode()
@@ -342,6 +343,11 @@ class Translator:
         log_probs = rollout.logits.float().log_softmax(dim=-1)
         chosen = log_probs.gather(-1, batch.targets.unsqueeze(-1)).squeeze(-1)
         return (-chosen.masked_fill(~batch.target_mask, 0).sum(dim=1)).tolist(), rollout
+
+
+def _reads_backwards(recipe: Any) -> bool:
+    data = recipe.get("data") if isinstance(recipe, dict) else None
+    return isinstance(data, dict) and data.get("reverse_source") is True
 
 
 def _own_words(pieces: Pieces) -> tuple[int | None, ...]:

@@ -7,7 +7,7 @@ from course_pkg import corpora, toy
 from course_pkg.corpora import ParallelText
 from course_pkg.notation import CourseError
 from course_pkg.recipes import Data, Recipe
-from course_pkg.vocabulary import SubwordVocabulary, Vocabulary, WordVocabulary
+from course_pkg.vocabulary import SubwordVocabulary, Vocabulary, WordVocabulary, backwards
 
 __all__ = ["Corpus", "Pairs", "prepare"]
 
@@ -97,12 +97,12 @@ def prepare(recipe: Recipe) -> Corpus:
     else:
         source, target = kind.train(text.source, size=choice.size), kind.train(text.target, size=choice.size)
     text = _short_enough(text, data.max_words)
-    train = [p for p in _encode(source, target, text) if max(map(len, p)) <= data.max_length]
+    train = [p for p in _encode(source, target, text, data) if max(map(len, p)) <= data.max_length]
     if not train:
         raise CourseError(f"Every training pair is longer than data.max_length = {data.max_length} tokens.")
-    return Corpus(source, target, train, _encode(source, target, validation), validation)
+    return Corpus(source, target, train, _encode(source, target, validation, data), validation)
 
 
-def _encode(source: Vocabulary, target: Vocabulary, text: ParallelText) -> Pairs:
+def _encode(source: Vocabulary, target: Vocabulary, text: ParallelText, data: Data) -> Pairs:
     sides = source.encode_all(text.source), target.encode_all(text.target)
-    return [(s.ids, t.ids) for s, t in zip(*sides, strict=True)]
+    return [(backwards(s.ids) if data.reverse_source else s.ids, t.ids) for s, t in zip(*sides, strict=True)]

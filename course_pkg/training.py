@@ -29,7 +29,7 @@ from course_pkg.metrics import bleu, perplexity
 from course_pkg.models import EncoderDecoder, count_parameters, initialise_as_paper
 from course_pkg.notation import CourseError
 from course_pkg.preparation import Corpus, Pairs, prepare
-from course_pkg.recipes import Recipe
+from course_pkg.recipes import Recipe, from_dict
 from course_pkg.search import greedy
 from course_pkg.vocabulary import BOS, EOS, PAD, Vocabulary
 
@@ -346,7 +346,7 @@ class _Run:
     def _restore(self) -> None:
         state = _read_checkpoint(self.folder / "last.ckpt")
         try:
-            ours, theirs = self.recipe.to_dict(), json.loads(state["recipe"])
+            ours, theirs = self.recipe.to_dict(), from_dict(json.loads(state["recipe"])).to_dict()
             for values in (ours, theirs):
                 for length in ("epochs", "updates"):  # a run may be made longer
                     values["training"].pop(length, None)

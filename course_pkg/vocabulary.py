@@ -26,6 +26,7 @@ __all__ = [
     "SubwordVocabulary",
     "Vocabulary",
     "WordVocabulary",
+    "backwards",
 ]
 
 PAD, BOS, EOS, UNK = 0, 1, 2, 3
@@ -55,6 +56,14 @@ def clean(text: str) -> str:
     """Composed Unicode (NFC), one space between words; ``▁`` itself becomes ``_``, half a surrogate pair ``?``."""
     text = text.encode("utf-8", "replace").decode("utf-8")
     return " ".join(unicodedata.normalize("NFC", text).replace(SPACE, "_").split())
+
+
+def backwards(tokens: Sequence[int]) -> tuple[int, ...]:
+    """A sentence's ids or positions from the last word to the first, EOS staying last; its own inverse.
+
+    Sutskever et al. 2014 (§3.3) let the encoder read the source so. Chapter 2.
+    """
+    return (*tokens[-2::-1], *tokens[-1:])
 
 
 class Vocabulary(ABC):

@@ -9,9 +9,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_models import BLIND, LOOKS, Poisoned, folder, scripted, stored, uniform, words_of
+from tiny_models import BLIND, LOOKS, Poisoned, folder, scripted, stored, uniform, vocabulary, words_of
 
-from course_pkg import inference
+from course_pkg import inference, toy
 from course_pkg.batching import Batch
 from course_pkg.checkpoints import pick_device
 from course_pkg.inference import Translator, fold_words, links, load
@@ -371,3 +371,28 @@ def test_no_links_are_made_up_from_weights_that_are_not_numbers() -> None:
 def test_no_steps_are_refused(looking: Translator) -> None:
     with pytest.raises(CourseError, match="max_steps"):
         looking.translate(["A dog."], max_steps=0)
+
+
+def test_a_model_that_reads_backwards_is_given_the_reversed_source_and_shows_the_text() -> None:
+    """The stored recipe alone decides; α comes back in the order of the text, in search and under teacher forcing."""
+    usual, backwards = (stored(LOOKS, vocabulary(WordVocabulary)) for _ in range(2))
+    backwards.config["recipe"] = {"data": {"reverse_source": True}}
+    forwards, reader = Translator(usual), Translator(backwards)
+    words = [word.strip(".,") for pair in toy.pairs(3, seed=5, max_words=12) for word in pair.source.split()]
+    text, turned, target = " ".join(words[:7]), " ".join(words[6::-1]), " ".join(words[7:11])
+    assert UNK not in usual.source.encode(f"{text} {target}").ids
+    (made,), (by_hand,) = reader.translate([text]), forwards.translate([turned])
+    assert made.target == by_hand.target and made.source_tokens == by_hand.source_tokens[-2::-1] + ("</s>",)
+    np.testing.assert_array_equal(made.weights, by_hand.weights[:, [*range(made.weights.shape[1] - 2, -1, -1), -1]])
+    assert made.target != forwards.translate([text])[0].target
+    assert reader.score([(text, target)]) == forwards.score([(turned, target)])
+    last = len(made.source_tokens) - 2
+    turned_links = {(last - j, i) for j, i in forwards.align([(turned, target)], tokens=True)[0]}
+    assert reader.align([(text, target)], tokens=True)[0] == turned_links
+
+
+@pytest.mark.parametrize("recipe", [None, [], {}, {"data": None}, {"data": {"reverse_source": "yes"}}])
+def test_a_recipe_that_does_not_say_so_reads_forwards(recipe: object) -> None:
+    plain = stored(BLIND)
+    plain.config["recipe"] = recipe
+    assert not Translator(plain).reads_backwards

@@ -46,3 +46,12 @@ def test_validation_corpora_are_joined_and_each_cut_to_its_first_pairs(corpus: P
     data = prepare(tiny(corpus, "data.validation=files+files", "data.validation_pairs=4"))
     assert data.validation_text.source == alone.validation_text.source[:4] * 2
     assert data.validation == alone.validation[:4] * 2
+
+
+def test_a_reversed_source_keeps_its_end_and_its_target(corpus: Path) -> None:
+    forwards, reverse = prepare(tiny(corpus)), prepare(tiny(corpus, "data.reverse_source=true"))
+    for a, b in ((forwards.train, reverse.train), (forwards.validation, reverse.validation)):
+        assert len(a) == len(b)
+        for (source, target), (read, same) in zip(a, b, strict=True):
+            assert read == (*reversed(source[:-1]), EOS) and same == target
+    assert reverse.validation_text == forwards.validation_text

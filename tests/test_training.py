@@ -514,6 +514,16 @@ def test_a_run_of_another_recipe_is_not_resumed(corpus: Path, begun: Path, chang
     assert (begun / "last.ckpt").read_bytes() == before
 
 
+def test_a_run_that_is_older_than_a_setting_is_resumed(corpus: Path, undisturbed: Path, begun: Path) -> None:
+    state = checkpoint(begun)
+    stored = json.loads(state["recipe"])
+    del stored["data"]["reverse_source"], stored["training"]["continues"]
+    torch.save(state | {"recipe": json.dumps(stored)}, begun / "last.ckpt")
+    (begun / "best.ckpt").write_bytes((undisturbed / "best.ckpt").read_bytes())
+    run(tiny(corpus), begun, resume=True)
+    assert (begun / "model").is_dir()
+
+
 class Exploit:
     def __reduce__(self) -> tuple:
         return os.mkdir, (os.environ["EXPLOIT"],)

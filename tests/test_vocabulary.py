@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from course_pkg import toy
 from course_pkg.notation import CourseError
-from course_pkg.vocabulary import BOS, EOS, PAD, SPECIAL, UNK, SubwordVocabulary, Vocabulary, WordVocabulary
+from course_pkg.vocabulary import BOS, EOS, PAD, SPECIAL, UNK, SubwordVocabulary, Vocabulary, WordVocabulary, backwards
 
 TEXTS = [
     "Une femme qui ne voit pas le chien noir lance un frisbee à l'enfant.",
@@ -223,3 +223,10 @@ def test_what_is_no_vocabulary_is_refused_in_one_line(stored: dict) -> None:
     with pytest.raises(CourseError, match="vocabulary") as refusal:
         Vocabulary.from_json(stored)
     assert "\n" not in str(refusal.value)
+
+
+@given(st.lists(st.integers(4, 99)))
+def test_backwards_twice_is_forwards_and_eos_stays_last(words: list[int]) -> None:
+    ids = (*words, EOS)
+    assert backwards(ids) == (*words[::-1], EOS)
+    assert backwards(backwards(ids)) == ids

@@ -16,7 +16,7 @@ from typing import Any
 
 from course_pkg.notation import CourseError
 
-__all__ = ["Data", "Decoding", "Recipe", "Training", "VocabularyChoice", "names", "read"]
+__all__ = ["Data", "Decoding", "Recipe", "Training", "VocabularyChoice", "from_dict", "names", "read"]
 
 
 def _require_choice(settings: Any, name: str, choices: Collection[str]) -> None:
@@ -64,6 +64,8 @@ class Data:
     """shortest toy sentence"""
     toy_words: int = 14
     """longest toy sentence"""
+    reverse_source: bool = False
+    """the source is read from its last word to its first (Sutskever et al. 2014, §3.3)"""
 
 
 @dataclass(frozen=True)
@@ -155,6 +157,16 @@ class Recipe:
         return dataclasses.asdict(self)
 
 
+def from_dict(values: dict[str, Any]) -> Recipe:
+    """The recipe that `Recipe.to_dict` wrote; a setting that is younger than the record has its default.
+
+    Raises:
+        CourseError: an unknown key, or a value of the wrong type.
+    """
+    recipe: Recipe = _build(Recipe, values, "")
+    return recipe
+
+
 def names() -> list[str]:
     """The recipes that come with the package."""
     files = resources.files(__name__).iterdir()
@@ -178,7 +190,7 @@ def read(name_or_file: str | Path, changes: Sequence[str] = ()) -> Recipe:
         raise CourseError(f"{name_or_file} is not valid TOML: {error}.") from error
     for change in changes:
         _change(values, change)
-    return _build(Recipe, values, "")
+    return from_dict(values)
 
 
 def _text(name_or_file: str | Path) -> str:
