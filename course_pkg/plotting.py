@@ -39,6 +39,7 @@ from course_pkg.drawing import (
     svg,
 )
 from course_pkg.notation import CourseError
+from course_pkg.tree_drawing import draw_search_tree
 
 __all__ = [
     "ALPHA_COLORMAP",
@@ -52,6 +53,7 @@ __all__ = [
     "draw_encoder_decoder",
     "draw_rnnsearch_step",
     "draw_rnnsearch_unrolled",
+    "draw_search_tree",
     "line_with_band",
     "picture",
     "style",

@@ -3,7 +3,7 @@
 Derived in chapter 7. A score is ``log p / length ** length_penalty`` with EOS counted in the length.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from course_pkg.decoders import Decoder, State, Step
 from course_pkg.encoders import Encoded
 from course_pkg.notation import CourseError, Record
 
-__all__ = ["Hypotheses", "beam_search", "greedy", "sample"]
+__all__ = ["BeamStep", "Hypotheses", "beam_search", "greedy", "sample"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,25 @@ class Hypotheses(Record):
     scores: Float[Tensor, "B K"]
     weights: Float[Tensor, "B K T S"] | None = None
     gate: Float[Tensor, "B K T"] | None = None
+
+
+class BeamStep(NamedTuple):
+    """The best continuations of one step of a beam, best first, and what became of them; see `SearchTree`.
+
+    Attributes:
+        tokens: the token that each appends, shape ``(B, C)`` with ``C = min(2 K, K V)``.
+        parents: slot of the hypothesis that each extends, a survivor of the step before.
+        log_probs: log p of each, ``-inf`` where there is none.
+        ends: whether it was set aside as finished, shape ``(B, C)``.
+        survivors: place among the ``C`` of the hypothesis now in each slot, shape ``(B, K)``; ``C`` or more, or a
+            place without a hypothesis, where the slot is empty.
+    """
+
+    tokens: Tensor
+    parents: Tensor
+    log_probs: Tensor
+    ends: Tensor
+    survivors: Tensor
 
 
 class _Frame(NamedTuple):
@@ -129,6 +148,7 @@ def beam_search(
     length_penalty: float = 0.0,
     shrink: bool = False,
     forbid: Sequence[int] = (),
+    observe: Callable[[BeamStep], None] | None = None,
 ) -> Hypotheses:
     """The ``beam_size`` best hypotheses that a beam finds, for every sentence of the batch at once.
 
@@ -149,6 +169,7 @@ def beam_search(
         length_penalty: exponent of the length that divides log p; 0 is off, 1 the mean.
         shrink: narrow the beam with every finished hypothesis.
         forbid: tokens that may not be generated.
+        observe: called with each step's `BeamStep`, for whoever wants to watch the search.
 
     Raises:
         CourseError: ``beam_size`` or ``max_steps`` is not positive.
@@ -156,7 +177,7 @@ def beam_search(
     if beam_size < 1:
         raise CourseError(f"beam_size is {beam_size}: a beam needs a width of at least 1.")
     _require_steps(max_steps)
-    beam = _Beam(encoded, eos, beam_size, length_penalty, shrink)
+    beam = _Beam(encoded, eos, beam_size, length_penalty, shrink, observe)
     forbidden = _ids(forbid, encoded)
     memory, state = decoder.start(encoded)
     rows = torch.arange(encoded.mask.shape[0], device=encoded.mask.device).repeat_interleave(beam_size)
@@ -178,9 +199,18 @@ def _keep(state: State, survivors: Tensor) -> State:
 class _Beam:
     """The live hypotheses of a batch, the finished ones, and the frames to read them from."""
 
-    def __init__(self, encoded: Encoded, eos: int, width: int, length_penalty: float, shrink: bool) -> None:
+    def __init__(
+        self,
+        encoded: Encoded,
+        eos: int,
+        width: int,
+        length_penalty: float,
+        shrink: bool,
+        observe: Callable[[BeamStep], None] | None,
+    ) -> None:
         size, device = encoded.mask.shape[0], encoded.mask.device
         self.eos, self.width, self.length_penalty, self.shrink = eos, width, length_penalty, shrink
+        self.observe = observe
         self.live = torch.full((size, width), -torch.inf, device=device)
         self.live[:, 0] = 0.0  # all slots start alike, so only one may speak at the first step
         self.offsets = (torch.arange(size, device=device) * width).unsqueeze(1)
@@ -201,9 +231,12 @@ class _Beam:
         ranks = torch.arange(ranked.shape[1], device=ranked.device)
         room = width - self.final_scores.isfinite().sum(dim=1, keepdim=True) if self.shrink else width
         ends = tokens == self.eos
-        self._set_aside(ranked.masked_fill(~ends | (ranks >= room), -torch.inf), parents)
+        finals = ranked.masked_fill(~ends | (ranks >= room), -torch.inf)
+        self._set_aside(finals, parents)
         lives = ranked.masked_fill(ends | (ranks >= room if self.shrink else ends), -torch.inf)
         self.live, chosen = self._pad(lives).topk(width, dim=1)
+        if self.observe is not None:
+            self.observe(BeamStep(tokens, parents, ranked, finals.isfinite(), chosen))
         tokens, parents = (
             self._pad(tokens, self.eos).gather(1, chosen),
             self._pad(parents, 0).gather(1, chosen),
