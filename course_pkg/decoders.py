@@ -13,7 +13,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from course_pkg.attention import Attention, Glimpse, Memory
+from course_pkg.attention import AdditiveScore, Attention, Glimpse, Memory, SoftAttention
+from course_pkg.bptt import Weights, attentive_loop
 from course_pkg.encoders import Encoded, WordEmbedding
 from course_pkg.notation import CourseError, Record
 from course_pkg.recurrent import GatedRecurrentUnit
@@ -231,7 +232,14 @@ class AttentiveDecoder(Decoder):
         summary_size: width of the encoder's summary ``←h_1``.
         order: the order of a step.
         bias: whether ``W_s`` has a bias.
+
+    Attributes:
+        bptt: where gradients are wanted, `forward` goes back through the loop as derived by hand in chapter 6
+            (`course_pkg.bptt`), provided that it is the loop of the derivation: additive score, reset before, an
+            order of the paper. Set it to False for autograd's way, which alone can be differentiated twice.
     """
+
+    bptt: bool = True
 
     def __init__(
         self,
@@ -271,14 +279,40 @@ class AttentiveDecoder(Decoder):
         """Teacher forcing; the gates' inputs and the output layer are computed for all steps at once."""
         memory, state = self.start(encoded)
         embedded = self.embedding(inputs)
+        loop = self._loop_by_hand if self._is_derived() and torch.is_grad_enabled() else self._loop
+        seen, contexts, weights = loop(self.unit.gates(embedded), state, memory)
+        return Rollout(self.output(seen, embedded, contexts), weights)
+
+    def _loop(self, gates: Tensor, state: State, memory: Memory) -> tuple[Tensor, Tensor, Tensor]:
+        """For all steps: the state that the output layer sees, the context and the weights."""
         seen, contexts, weights = [], [], []
-        for gates in self.unit.gates(embedded).unbind(1):
-            state, visible, glimpse = self._advance(gates, state, memory)
+        for share in gates.unbind(1):
+            state, visible, glimpse = self._advance(share, state, memory)
             seen.append(visible)
             contexts.append(glimpse.context)
             weights.append(glimpse.weights)
-        logits = self.output(torch.stack(seen, dim=1), embedded, torch.stack(contexts, dim=1))
-        return Rollout(logits, torch.stack(weights, dim=1))
+        return torch.stack(seen, dim=1), torch.stack(contexts, dim=1), torch.stack(weights, dim=1)
+
+    def _loop_by_hand(self, gates: Tensor, state: State, memory: Memory) -> tuple[Tensor, Tensor, Tensor]:
+        """The same as one operation with the backward pass of `course_pkg.bptt`."""
+        score = self.attention.score
+        assert isinstance(score, AdditiveScore)
+        weights = Weights(score.W_a.weight, score.v_a, self.C.weight, self.unit.weight_hh)
+        states, contexts, looks = attentive_loop(
+            gates, memory.annotations, memory.keys, memory.mask, state.hidden, weights
+        )
+        if self.order == "appendix":
+            states = torch.cat([state.hidden.unsqueeze(1), states[:, :-1]], dim=1)
+        return states, contexts, looks
+
+    def _is_derived(self) -> bool:
+        """Whether the backward pass of this very loop is that of `course_pkg.bptt`, and no one watches its parts."""
+        exact = type(self) is AttentiveDecoder and type(self.attention) is SoftAttention
+        if not (self.bptt and exact and type(self.attention.score) is AdditiveScore):
+            return False
+        passed_over = (self.attention, self.attention.score, self.attention.score.W_a, self.C)
+        watched = any(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks for m in passed_over)
+        return self.unit.reset == "before" and self.order != "groundhog" and not watched
 
     def _advance(self, gates: Tensor, state: State, memory: Memory) -> tuple[State, Tensor, Glimpse]:
         """The next state, the state that the output layer sees, and the look."""
