@@ -90,12 +90,30 @@ def sample(
     eos: int,
     max_steps: int,
     generator: torch.Generator | None = None,
+    temperature: float = 1.0,
     forbid: Sequence[int] = (),
 ) -> Hypotheses:
-    """Draw every token from the model's distribution (ancestral sampling)."""
+    """Draw every token from the model's distribution (ancestral sampling).
+
+    Args:
+        decoder: anything with `start` and `step`.
+        encoded: the batch, read.
+        bos: token that starts a sentence.
+        eos: token that ends one.
+        max_steps: longest hypothesis, EOS counted.
+        generator: where the chance comes from.
+        temperature: log-probabilities are divided by it before the draw: below 1 the likely tokens become likelier.
+            The score stays the model's own log p.
+        forbid: tokens that may not be generated.
+
+    Raises:
+        CourseError: ``max_steps`` or ``temperature`` is not positive.
+    """
+    if not temperature > 0:
+        raise CourseError(f"the temperature is {temperature}: it must be above 0; greedy search is what 0 would be.")
 
     def draw(log_probs: Tensor) -> Tensor:
-        return torch.multinomial(log_probs.exp(), 1, generator=generator).squeeze(-1)
+        return torch.multinomial((log_probs / temperature).softmax(dim=-1), 1, generator=generator).squeeze(-1)
 
     return _roll(decoder, encoded, bos, eos, max_steps, draw, forbid)
 

@@ -319,13 +319,17 @@ def test_a_forbidden_token_is_never_written(how: dict) -> None:
             assert score == pytest.approx(math.log(probability(decoder.tables[sentence], tokens)), abs=1e-4)
 
 
-def test_samples_follow_the_model() -> None:
+@pytest.mark.parametrize("temperature", [1.0, 0.6, 2.0])
+def test_samples_follow_the_model(temperature: float) -> None:
+    """Every step is drawn from p to the power of 1 / temperature, normalised (7.3)."""
     table, draws, steps = random_table(2, 3, seed=5), 4000, 3
     decoder = Oracle(table)
-    generator = torch.Generator().manual_seed(2)
-    found = find(decoder, *[0] * draws, steps=steps, search_with=sample, generator=generator)
+    how = {"search_with": sample, "generator": torch.Generator().manual_seed(2), "temperature": temperature}
+    found = find(decoder, *[0] * draws, steps=steps, **how)
     drawn = [listed(found, row)[0][0] for row in range(draws)]
-    expected = {y: draws * probability(table, y) for y, _ in every_sequence(table, steps, 0.0)}
+    powers = {past: [p ** (1 / temperature) for p in row] for past, row in table.items()}
+    warmed = {past: [power / sum(row) for power in row] for past, row in powers.items()}
+    expected = {y: draws * probability(warmed, y) for y, _ in every_sequence(table, steps, 0.0)}
     frequent = [y for y in expected if expected[y] >= 5]
     rare = sum(expected[y] for y in expected if expected[y] < 5)
     chi_square = sum((drawn.count(y) - expected[y]) ** 2 / expected[y] for y in frequent)
@@ -342,6 +346,22 @@ def test_samples_repeat_with_the_generator_and_vary_without() -> None:
         return find(decoder, search_with=sample, generator=torch.Generator().manual_seed(seed)).tokens.tolist()
 
     assert draw(1) == draw(1) != draw(2)
+
+
+def test_a_temperature_changes_the_draw_and_not_the_score() -> None:
+    table = random_table(3, 4, seed=6)
+    found = find(Oracle(table), *[0] * 200, search_with=sample, temperature=3.0)
+    for row in range(200):
+        [(tokens, score)] = listed(found, row)
+        assert score == pytest.approx(math.log(probability(table, tokens)), abs=1e-4)
+    cold = find(Oracle(table), *[0] * 50, search_with=sample, temperature=1e-3)
+    assert {listed(cold, row)[0][0] for row in range(50)} == {listed(find(table, search_with=greedy))[0][0]}
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, math.nan])
+def test_a_temperature_that_is_none_is_refused(temperature: float) -> None:
+    with pytest.raises(CourseError, match="temperature"):
+        find(random_table(2, 2, 0), search_with=sample, temperature=temperature)
 
 
 @pytest.mark.parametrize("wrong", [{"beam_size": 0}, {"beam_size": 2, "steps": 0}, {"search_with": greedy, "steps": 0}])
