@@ -146,14 +146,15 @@ def draw_encoder_decoder() -> Picture:
 
 
 def draw_birnn() -> Picture:
-    """RNNsearch's bidirectional encoder: h_j joins both directions. Bahdanau et al. 2015, §3.2; chapter 3."""
+    """RNNsearch's bidirectional encoder: h_j joins both directions. Bahdanau et al. 2015, §3.2, §A.2.2; chapter 3."""
     drawing = Diagram(
-        9.4,
+        10.2,
         5.0,
         "Bidirectional RNN over the words x_1 to x_Tx. A forward chain of states runs left to right, a "
-        "backward chain right to left. At each word j both states are joined into the annotation h_j.",
+        "backward chain right to left. At each word j both states are joined into the annotation h_j. The "
+        "backward chain ends at the first word; from its state there comes s_0, the decoder's first state.",
     )
-    columns, forward, backward, joined = [1.0, 3.0, 5.0, 7.0], 1.75, 2.95, 4.25
+    columns, forward, backward, joined = [1.8, 3.8, 5.8, 7.8], 1.75, 2.95, 4.25
     shift, w = 0.38, 0.62
     for x, index in zip(columns, ["1", "2", None, "{T_x}"], strict=True):
         if index is None:
@@ -176,13 +177,15 @@ def draw_birnn() -> Picture:
     ends = [(x + shift if i != 2 else x) for i, x in enumerate(columns)]
     for left, right in zip(ends, ends[1:], strict=False):
         drawing.arrow((right - 0.34, backward), (left + 0.34, backward), color=BACKWARD)
+    drawing.node(0.5, backward, "$s_0$", "decoder", w, 0.6)
+    drawing.arrow((columns[0] + shift - 0.34, backward), (0.5 + 0.34, backward), color=BACKWARD)
     for y, label, color in (
         (joined, "annotations", INK),
         (backward, "backward", BACKWARD),
         (forward, "forward", ENCODER),
         (0.55, "source", MUTED),
     ):
-        drawing.write(9.35, y, label, 9.5, ha="right", color=color, weight="bold")
+        drawing.write(10.15, y, label, 9.5, ha="right", color=color, weight="bold")
     return drawing
 
 

@@ -59,6 +59,17 @@ def test_birnn_runs_both_ways_into_each_annotation():
     assert runs == {diagrams.ENCODER: {1}, diagrams.BACKWARD: {-1}}
 
 
+def test_birnn_ends_in_the_decoders_first_state():
+    """s_0 = tanh(W_s ←h_1): the arrow starts at the backward state of the first word, and nowhere else."""
+    picture = draw_birnn()
+    places = {t.get_text(): t.get_position() for t in reversed(picture.paper.texts)}  # of two equal labels the lower
+    x, y = places["$s_0$"]
+    into = [t for t in picture.paper.texts if isinstance(t, Annotation) and np.hypot(t.xy[0] - x, t.xy[1] - y) < 0.5]
+    assert len(into) == 1
+    first_x, first_y = places[r"$\overleftarrow{h}_1$"]
+    assert np.hypot(into[0].xyann[0] - first_x, into[0].xyann[1] - first_y) < 0.5
+
+
 def test_rnnsearch_step_draws_weights_as_thickness():
     weights = (0.1, 0.2, 0.6, 0.1)
     picture = draw_rnnsearch_step(weights)
