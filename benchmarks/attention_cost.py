@@ -1,6 +1,6 @@
 """What attention costs against T_x·T_y: seconds and bytes measured on a grid of lengths, and their exponents.
 
-``python benchmarks/attention_cost.py`` takes about four minutes of one thread and writes
+``python benchmarks/attention_cost.py`` takes about five minutes of one thread and writes
 ``course_pkg/results/attention-cost.json``, which chapter 10 draws. Sizes are those of Bahdanau et al. 2015, the
 weights are random. Seconds are processor time of this process alone, each cell's median over rounds in which all
 cells take turns, so that a busy machine slows them alike. Bytes are what autograd keeps, counted.
@@ -8,6 +8,7 @@ cells take turns, so that a busy machine slows them alike. Bytes are what autogr
 
 import argparse
 import json
+import os
 import random
 import statistics
 import sys
@@ -300,7 +301,7 @@ def result(sizes: Sizes, rounds: int, lengths: Sequence[int], decoder_lengths: S
             signature="none: no translation is scored",
             decoding="teacher forcing",
             seeds=f"order of the cells and bootstrap {SEED} ({BOOTSTRAP} samples)",
-            hardware=f"{hardware()}, one thread",
+            hardware=f"{hardware()}, one thread; load of the machine while measuring {os.getloadavg()[0]:.0f}",
             cost=f"{time.process_time() - started:.0f} s of processor time; medians of {rounds} rounds after one to "
             "warm up",
             recipe="python benchmarks/attention_cost.py",

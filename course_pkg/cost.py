@@ -182,7 +182,7 @@ def saved_for_backward(ignore: Iterable[Tensor] = ()) -> Iterator[Saved]:
         if storage._cdata not in known and storage._cdata not in saved._storages:
             saved._storages[storage._cdata] = storage  # held, so that its place is not given to another
             saved.bytes += storage.nbytes()
-        return tensor
+        return tensor.detach()  # a result that held itself would never be freed
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         yield saved

@@ -1,5 +1,7 @@
 """Costs: the formulas against what really happens, and the bytes against what autograd really keeps."""
 
+import weakref
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -139,6 +141,15 @@ def test_what_would_be_there_anyhow_is_left_out() -> None:
     with saved_for_backward(layer.parameters()) as saved:
         layer(x)
     assert everything.bytes - saved.bytes == 4 * 20 and saved.bytes == 4 * 12
+
+
+def test_nothing_is_kept_alive_after_counting() -> None:
+    x = torch.randn(10, requires_grad=True)
+    with saved_for_backward() as saved:
+        result = torch.tanh(x)
+    place = weakref.ref(result)
+    del saved, result
+    assert place() is None
 
 
 def test_freed_places_are_not_taken_for_one() -> None:
