@@ -140,8 +140,8 @@ class _Counter(TorchDispatchMode):
         return result
 
 
-def count_operations(function: Callable[[], object]) -> dict[str, int]:
-    """Call a function and count, while they happen, the operations of every tensor in it.
+def count_operations(function: Callable[..., object], *arguments: Any, **named: Any) -> dict[str, int]:
+    """Call a function with the arguments that follow and count, while they happen, the operations of every tensor.
 
     It reads the shapes of what is really multiplied, so it cannot share a mistake with the formulas. On the device
     "meta" nothing is computed, and a model of any size is counted at once.
@@ -151,7 +151,7 @@ def count_operations(function: Callable[[], object]) -> dict[str, int]:
         ``exp`` (inside softmax).
     """
     with _Counter() as counter:
-        function()
+        function(*arguments, **named)
     return counter.counts
 
 

@@ -50,13 +50,13 @@ LENGTH, WIDTH = st.integers(1, 9), st.integers(1, 7)
 @given(T_x=LENGTH, T_y=LENGTH, n=WIDTH, n_a=WIDTH, batch=st.integers(1, 3))
 def test_attention_does_what_the_formula_says(T_x: int, T_y: int, n: int, n_a: int, batch: int) -> None:
     sizes = Sizes(state=n, alignment=n_a)
-    counted = count_operations(lambda: looks(T_x, T_y, sizes, batch))
+    counted = count_operations(looks, T_x, T_y, sizes, batch)
     assert counted["multiply_adds"] == batch * additive_attention_cost(sizes)(T_x, T_y)
     assert counted["tanh"] == batch * n_a * T_x * T_y and counted["exp"] == batch * T_x * T_y
 
 
 def test_keys_in_every_step_cost_what_the_formula_says() -> None:
-    counted = count_operations(lambda: looks(7, 4, SMALL, keys_once=False))
+    counted = count_operations(looks, 7, 4, SMALL, keys_once=False)
     assert counted["multiply_adds"] == additive_attention_cost(SMALL, keys_once=False)(7, 4)
 
 
@@ -73,7 +73,7 @@ def test_whole_models_do_what_the_formulas_say(model, formula, sizes: Sizes) -> 
     total = sum(formula(sizes).values(), start=Cost())
     for T_x, T_y in ((1, 1), (5, 3), (2, 8)):
         batch = Batch.collate([([5] * T_x, [6] * T_y), ([5], [6])]).to("meta")
-        assert count_operations(lambda batch=batch: built(batch))["multiply_adds"] == 2 * total(T_x, T_y)
+        assert count_operations(built, batch)["multiply_adds"] == 2 * total(T_x, T_y)
 
 
 def test_only_attention_has_both_lengths() -> None:
