@@ -46,10 +46,10 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from course_pkg.attention import masked_softmax
+from course_pkg.notation import CourseError
 
 __all__ = ["AttentiveLoop", "Weights", "attentive_loop"]
 
@@ -301,17 +301,19 @@ class AttentiveLoop(torch.autograd.Function):
         """Run the forward pass; of what is kept, nothing has ``A`` numbers for a pair of words."""
         x, h, keys, s_0, *weights = inputs
         trace = forward_pass(x, h, keys, mask, s_0, Weights(*weights))
-        ctx.save_for_backward(*inputs, *trace)
+        ctx.save_for_backward(*inputs[1:], *trace)
+        ctx.types = [given.dtype for given in inputs]
         return trace.states, trace.contexts, trace.weights
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, δstates: Tensor, δcontexts: Tensor, δα: Tensor) -> tuple[Tensor | None, ...]:
         """Run the backward pass; every gradient in the type of its tensor."""
-        inputs, trace = ctx.saved_tensors[:8], Trace(*ctx.saved_tensors[8:])
-        _, h, keys, s_0, *weights = inputs
+        if torch.is_grad_enabled():  # asked for with create_graph=True
+            raise CourseError("The gradient derived by hand has no gradient itself: set decoder.bptt = False for that.")
+        h, keys, s_0, *weights = ctx.saved_tensors[:7]
+        trace = Trace(*ctx.saved_tensors[7:])
         *errors, by_weight = backward_pass(h, keys, s_0, Weights(*weights), trace, (δstates, δcontexts, δα))
-        return None, *(δ.to(given.dtype) for δ, given in zip((*errors, *by_weight), inputs, strict=True))
+        return None, *(δ.to(dtype) for δ, dtype in zip((*errors, *by_weight), ctx.types, strict=True))
 
 
 def attentive_loop(
@@ -324,7 +326,7 @@ def attentive_loop(
 ) -> tuple[Float[Tensor, "B T H"], Float[Tensor, "B T D"], Float[Tensor, "B T S"]]:
     """All steps of `AttentiveDecoder` with its recurrent unit of the papers (``reset="before"``) and additive score.
 
-    The gradients of the three results are the hand-derived ones; they cannot be differentiated a second time.
+    The gradients of the three results are those derived by hand, which cannot be differentiated a second time.
 
     Args:
         x: the share of the words in the gates, ``3H`` wide.
@@ -336,5 +338,8 @@ def attentive_loop(
 
     Returns:
         The states ``s_1 … s_T``, the contexts ``c_i`` and the weights ``α_ij``.
+
+    Raises:
+        CourseError: on the way back, if its gradients were to be differentiated (``create_graph=True``).
     """
     return AttentiveLoop.apply(mask, x, h, keys, s_0, *weights)
