@@ -196,7 +196,8 @@ RESULTS = {"beam-width": beam_width, "bleu-claims": bleu_claims}
 
 def minutes(start: float) -> str:
     """Processor time since ``start``, in words."""
-    return f"{(time.process_time() - start) / 60:.0f} minutes of one core"
+    spent = max(1, round((time.process_time() - start) / 60))
+    return f"about {spent} minute{'s' if spent > 1 else ''} of one core"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
