@@ -8,6 +8,7 @@ cells take turns, so that a busy machine slows them alike. Bytes are what autogr
 
 import argparse
 import json
+import math
 import os
 import random
 import statistics
@@ -243,13 +244,19 @@ def said(record: dict[str, Any], name: str) -> str | None:
     return f"{record[name]:.3f} ({low:.3f} to {high:.3f})"
 
 
+def price(value: float, unit: str) -> str:
+    """What one of something costs: whole bytes, microseconds to three digits."""
+    digits = 0 if unit == "bytes" else max(0, 2 - math.floor(math.log10(abs(value))))
+    return f"{round(value, digits) + 0.0:.{min(digits, 2)}f} {unit}"
+
+
 def row(record: dict[str, Any]) -> dict[str, Any]:
     """A fit as a row of the table."""
     return {
         "what": record["what"],
         "slope": said(record, "slope"),
         "exponent": said(record, "exponent"),
-        **{part: f"{record[part]:.4g} {record['unit']}" for part in ("word", "step", "pair")},
+        **{part: price(record[part], record["unit"]) for part in ("word", "step", "pair")},
     }
 
 
@@ -286,9 +293,9 @@ def result(sizes: Sizes, rounds: int, lengths: Sequence[int], decoder_lengths: S
         "note": "Processor time of one thread and bytes that autograd keeps, at the sizes of Bahdanau et al. 2015 with "
         "random weights. Attention is measured alone on one sentence; the decoders, with their vocabulary product, on "
         f"{DECODER_BATCH} sentences side by side, divided by {DECODER_BATCH}. The first exponent is that of a power "
-        "law in T_x·T_y alone; the second leaves the costs of words and of steps their own terms. A call's own "
-        "overhead is in the step. “Computed again”: the hidden layer is not kept but computed anew in the backward "
-        "pass.",
+        "law in T_x·T_y alone; the second leaves the costs of words and of steps their own terms and is sought between "
+        "0.5 and 1.5. A call's own overhead is in the step. “Computed again”: the hidden layer is not kept but "
+        "computed anew in the backward pass.",
         "columns": COLUMNS,
         "rows": [row(one) for one in fits],
         "fits": fits,
