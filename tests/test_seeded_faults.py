@@ -52,6 +52,16 @@ FAULTS = [
           SOFTMAX, "scores.softmax(dim=-1) * mask"),
     Fault(5, "no bend", "attention",
           ENERGY, ENERGY.replace("torch.tanh", "")),
+    Fault(6, "a wrong slope of the reset gate", "bptt",
+          "reset=before * r * (1 - r)", "reset=before * r * r"),
+    Fault(6, "the update gate's error with the wrong sign", "bptt",
+          "update=(candidates - before) * z * (1 - z)", "update=(before - candidates) * z * (1 - z)"),
+    Fault(7, "EOS not counted in a hypothesis's length", "search",
+          "log_prob / length**self.length_penalty", "log_prob / max(1, length - 1) ** self.length_penalty"),
+    Fault(7, "BLEU that forgives a wrong case", "metrics",
+          "return BLEU(tokenize=tokenize, force=True)", "return BLEU(tokenize=tokenize, force=True, lowercase=True)"),
+    Fault(10, "one direction of the annotations forgotten in the count", "cost",
+          "keys = 2 * n * n_a", "keys = n * n_a"),
 ]  # fmt: skip
 
 
