@@ -143,7 +143,7 @@ def back(δ: Tensor, W: Tensor) -> Tensor:
 
 def precisions(keys: Tensor, s_0: Tensor) -> tuple[torch.dtype, torch.dtype, AbstractContextManager[Any]]:
     """The narrow and the wide type, and a context in which nothing else chooses one."""
-    narrow, wide = keys.dtype, torch.promote_types(s_0.dtype, torch.float32)
+    narrow, wide = keys.dtype, torch.promote_types(torch.promote_types(keys.dtype, s_0.dtype), torch.float32)
     plain = narrow == wide or keys.device.type == "meta"  # autocast has no device "meta"
     return narrow, wide, nullcontext() if plain else torch.autocast(keys.device.type, enabled=False)
 
@@ -154,7 +154,7 @@ def precisions(keys: Tensor, s_0: Tensor) -> tuple[torch.dtype, torch.dtype, Abs
 def hidden_layer(twice_keys: Tensor, q: Tensor, u: Tensor) -> Tensor:
     """(6.1) for some steps, written into ``u``, shape ``(B, steps, S, A)``.
 
-    ``tanh(x) = 2σ(2x) - 1``. This costs more than anything else that is not a product, and σ is the faster of the two.
+    ``tanh(x) = 2σ(2x) - 1``: only products take more time than this layer, and on a processor σ is faster than tanh.
     """
     torch.add(twice_keys.unsqueeze(1), q.unsqueeze(2), alpha=2, out=u)
     return u.sigmoid_().mul_(2).sub_(1)

@@ -1,6 +1,8 @@
 """The backward pass derived by hand: autograd's gradients exactly, without what autograd keeps (chapter 6)."""
 
 import copy
+import importlib.util
+import json
 import pickle
 import types
 from pathlib import Path
@@ -17,6 +19,7 @@ from course_pkg.attention import AdditiveScore, Memory, SoftAttention
 from course_pkg.bptt import Weights
 from course_pkg.decoders import AttentiveDecoder
 from course_pkg.encoders import Encoded
+from course_pkg.evaluation import PASSPORT
 from course_pkg.losses import sequence_cross_entropy
 from course_pkg.models import rnnsearch
 from course_pkg.notation import CourseError
@@ -551,3 +554,23 @@ def test_training_in_bfloat16_goes_this_way(corpus, tmp_path, taken):
     assert len(taken) == 6
     state = torch.load(tmp_path / "last.ckpt", weights_only=True)["model"]
     assert all(parameter.isfinite().all() for parameter in state.values())
+
+
+# The benchmark
+
+
+def test_the_benchmark_compares_what_it_says(tmp_path):
+    path = Path(__file__).resolve().parent.parent / "benchmarks" / "bptt.py"
+    spec = importlib.util.spec_from_file_location("benchmark_bptt", path)
+    benchmark = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(benchmark)
+    assert benchmark.main(["--quick", "--rounds", "2", "--out", str(tmp_path / "bptt.json")]) == 0
+    stored = json.loads((tmp_path / "bptt.json").read_text(encoding="utf-8"))
+    assert {(row["what"], row["precision"]) for row in stored["rows"]} == {
+        (what, precision) for what in benchmark.CASES for precision in benchmark.PRECISIONS
+    }
+    for row in stored["rows"]:
+        assert row["by_hand_megabytes"] < row["autograd_megabytes"]
+    assert set(stored["passport"]) == set(PASSPORT)
+    halved = {"by_hand": [1.0, 1.0, 1.0], "autograd": [2.0, 2.0, 2.0]}
+    assert benchmark.saving(halved, "autograd") == (50, 50, 50)
