@@ -5,6 +5,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from matplotlib import rc_context
+from matplotlib.font_manager import FontProperties
+from matplotlib.mathtext import MathTextParser
+
 BOOK = Path(__file__).resolve().parent.parent / "book"
 NOTEBOOKS = sorted(BOOK.glob("[0-9][0-9]_*.ipynb"))
 
@@ -58,6 +62,38 @@ def prose(markdown: str) -> str:
 def tags(formula: str) -> list[str]:
     """What stands in the ``\\tag``s of a formula."""
     return [tag.strip() for tag in _TAG.findall(formula)]
+
+
+# --- width ------------------------------------------------------------------------------------------------------
+
+PHONE = 330  # pixels beside the margins of a page that is 360 wide
+_MATHJAX = 1.18  # as wide as matplotlib's, measured in a browser on the formulas of four chapters
+_PARSER = MathTextParser("path")
+# What matplotlib's small TeX does not know, by something as wide.
+_PLAIN = [
+    (r"\\tag\*?\{[^{}]*\}|\\(?:begin|end)\{[^{}]*\}|\\(?:left|right|[bB]igg?[lr]?)(?![A-Za-z])|\\!|&", ""),
+    (r"\\text\{([^{}]*)\}", lambda m: r"\mathrm{" + m[1].replace(" ", r"\ ") + "}"),
+    (r"\\operatorname\*?", r"\\mathrm"),
+    (r"\\mathcal(?=[\s{])", ""),
+    (r"\\frac(?=\s*[^\s{])\s*(\w)\s*(\w|(?=\{))", lambda m: rf"\frac{{{m[1]}}}" + (f"{{{m[2]}}}" if m[2] else "")),
+    (r"\\frac(?![A-Za-z])", r"\\dfrac"),
+    (r"\\tfrac\s*(\w)\s*(\w)", r"\\frac{\1}{\2}"),
+    (r"\\(arg|;|top)(?![A-Za-z])", lambda m: {"arg": r"\mathrm{arg}", ";": r"\ ", "top": "T"}[m[1]]),
+]
+
+
+def pixels(formula: str) -> float | None:
+    """How wide a displayed formula is on a page, to about a tenth, its number left out; nothing if not measurable."""
+    widest = 0.0
+    for line in re.split(r"\\cr(?![A-Za-z])|\\\\", formula):
+        for pattern, plain in _PLAIN:
+            line = re.sub(pattern, plain, line)
+        try:
+            with rc_context({"mathtext.fontset": "cm"}):
+                widest = max(widest, _PARSER.parse(f"${' '.join(line.split())}$", 72, FontProperties(size=16))[0])
+        except ValueError:
+            return None
+    return _MATHJAX * widest
 
 
 # --- symbols ----------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from book_math import NOTEBOOKS, cells, chapter_of, displays, tags
+from book_math import NOTEBOOKS, PHONE, cells, chapter_of, displays, pixels, tags
 
 ROOT = Path(__file__).resolve().parent.parent
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -136,6 +136,12 @@ def test_displayed_equations_survive_the_page(path: Path) -> None:
         assert problems_of_tex(formula) == [], formula
 
 
+@each_notebook
+def test_displayed_equations_fit_a_phone(path: Path) -> None:
+    for formula in displayed(path):
+        assert (pixels(formula) or 0) <= PHONE, f"break it over lines, \\cr in an aligned: {formula}"
+
+
 @pytest.mark.parametrize("number", NUMBERS_OF_THE_PAPER)
 def test_the_numbered_equations_of_the_paper_appear_in_their_chapters(number: int) -> None:
     chapter = NUMBERS_OF_THE_PAPER[number]
@@ -198,3 +204,14 @@ def test_what_the_page_would_break_is_caught(formula: str) -> None:
 
 def test_what_the_page_can_show_passes() -> None:
     assert problems_of_tex(r"\begin{aligned} a \cr b \end{aligned} \tag{6.1}") == []
+
+
+def test_a_wide_formula_is_caught_and_its_lines_count_one_by_one() -> None:
+    """The widths of a formula, its fractions at full size, and what a number, a fence or an accent add."""
+    line = " + ".join([r"\tfrac12 \alpha_{ij} h_j"] * 4)
+    wide, broken = f"c = {line} + {line}", rf"\begin{{aligned}} c &= {line} \cr &\quad + {line} \end{{aligned}}"
+    assert pixels(wide) > PHONE > pixels(broken)
+    assert pixels(line) == pixels(line + r" \tag{6.1, B §A.1.2}")
+    assert pixels(r"\frac{a+b}{c}") > pixels(r"x_{a+b}")
+    assert pixels(r"\mathcal L = \big[\tilde h_j; \operatorname{diag}(\alpha)\big]^\top \text{ if so}") > 100
+    assert pixels(r"\nonsense") is None
