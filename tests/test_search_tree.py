@@ -77,6 +77,12 @@ def test_the_trap_is_seen() -> None:
     assert rows[A,] == rows[B,] == rows[B, C] == "lives" and rows[B, C, EOS] == "ends"
 
 
+def test_an_end_below_the_beam_is_dropped() -> None:
+    _, tree = watched({(): [0.1, 0.5, 0.4], (A,): [1, 0, 0], (B,): [1, 0, 0]}, beam_size=2)
+    rows = dict(zip(beginnings(tree), tree.fates, strict=True))
+    assert rows[EOS,] == "dropped" and rows[A, EOS] == rows[B, EOS] == "ends"
+
+
 def test_each_sentence_of_a_batch_has_its_own_tree() -> None:
     tables = [random_table(3, 4, seed) for seed in range(12)]
     for sentence, table in enumerate(tables):
