@@ -572,5 +572,11 @@ def test_the_benchmark_compares_what_it_says(tmp_path):
     for row in stored["rows"]:
         assert row["by_hand_megabytes"] < row["autograd_megabytes"]
     assert set(stored["passport"]) == set(PASSPORT)
-    halved = {"by_hand": [1.0, 1.0, 1.0], "autograd": [2.0, 2.0, 2.0]}
-    assert benchmark.saving(halved, "autograd") == (50, 50, 50)
+    assert benchmark.saving([1.0, 1.0, 1.0], [2.0, 2.0, 2.0]) == [50, 50, 50]
+    benchmark.choose(decoder_of()[0], "by_hand_tanh")
+    changed = bptt.hidden_layer
+    benchmark.choose(decoder_of()[0], "by_hand")
+    arguments = torch.randn(2, 3, 4), torch.randn(2, 1, 4)
+    one, other = (layer(*arguments, torch.empty(2, 1, 3, 4)) for layer in (changed, bptt.hidden_layer))
+    assert changed is not bptt.hidden_layer
+    torch.testing.assert_close(one, other)
