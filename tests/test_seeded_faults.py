@@ -1,8 +1,8 @@
 """A wrong line in the package makes the chapter fail that rests on it: small faults, put in on purpose.
 
 Each fault is one change of one line in a copy of the package. The chapter runs on that copy until its first failing
-cell. Only what a cell raises or, where ``prints`` says so, what it prints may give the fault away: a chapter that shows
-the changed source would otherwise always differ.
+cell. Only an assertion or, where ``prints`` says so, what a cell prints may give the fault away: a chapter that shows the
+changed source would otherwise always differ.
 """
 
 import os
@@ -41,6 +41,11 @@ FAULTS = [
           "targets.masked_fill(~mask, ignored).flatten()", "targets.flatten()"),
     Fault(1, "c left out of the decoder's state", "decoders",
           "self.unit.gates(embedded) + memory.keys[:, 0]", "self.unit.gates(embedded)"),
+    Fault(2, "c left out of the decoder's output", "decoders",
+          "self.output(hidden, embedded, memory.annotations[:, 0])",
+          "self.output(hidden, embedded, torch.zeros_like(memory.annotations[:, 0]))"),
+    Fault(2, "a probe that names the least likely word", "probe",
+          "self.labels[self.logits(features).argmax(dim=1)]", "self.labels[self.logits(features).argmin(dim=1)]"),
     Fault(3, "the backward RNN reads the padding first", "encoders",
           "torch.where(mask, lengths - 1 - positions, positions)",
           "(mask.shape[1] - 1 - positions).expand(mask.shape)"),
@@ -130,6 +135,7 @@ def test_the_chapter_notices_the_fault(fault: Fault, tmp_path: Path) -> None:
     package = copy_of_package(tmp_path / "copy", fault.module, fault.old, fault.new)
     done = run(notebook_of(fault.chapter), package, tmp_path / "empty", prints=fault.prints)
     assert done.returncode == 1 and "1 failed" in done.stdout, done.stdout[-3000:]
+    assert fault.prints or "AssertionError" in done.stdout, f"it failed for another reason: {done.stdout[-3000:]}"
     assert "Kernel died" not in done.stdout and "Timeout" not in done.stdout, done.stdout[-3000:]
 
 
