@@ -1,8 +1,8 @@
 """A wrong line in the package makes the chapter fail that rests on it: small faults, put in on purpose.
 
 Each fault is one change of one line in a copy of the package. The chapter runs on that copy until its first failing
-cell. Only an assertion or, where ``prints`` says so, what a cell prints may give the fault away: a chapter that shows the
-changed source would otherwise always differ.
+cell. Only an assertion or, where ``prints`` says so, what a cell prints may give the fault away: a chapter that shows
+the changed source would otherwise always differ.
 """
 
 import os
