@@ -94,7 +94,7 @@ class Training:
     updates: int = 0
     """updates in all, wherever in an epoch that is; 0 for as many as the epochs have"""
     continues: int = 0
-    """a finished run of so many updates is trained on: until then its schedule and its end are that run's; 0 for none"""
+    """updates of a finished run that is trained on: until then schedule and end are that run's; 0 for none"""
     batch_size: int = 64
     buffer_batches: int = 20
     """batches sorted together by length"""
