@@ -26,13 +26,20 @@ def _answers(answer: Callable[..., Any], cases: tuple[tuple[Any, ...], ...]) -> 
     return [_number(answer(*case)) for case in cases]
 
 
+def _numbers(answer: Callable[..., Any], cases: Any, found: list[Any], what: str) -> Iterator[Finding]:
+    """Whether the function returns numbers; ``what`` says which."""
+    if all(answer(*case) is None for case in cases):
+        yield wrong("the function returns nothing yet", f"end it with `return`, and {what}.")
+    elif None in found:
+        yield wrong("it does not return a number", f"end the function with `return`, and {what}.")
+    yield right("it returns numbers")
+
+
 @exercise("02.path", "the length of the path")
 def _path(answer: Callable[..., Any]) -> Iterator[Finding]:
     """``path(i, j, T_x)``: updates between reading x_j and writing y_i if c only starts the decoder."""
     found = _answers(answer, PLACES)
-    if None in found:
-        yield wrong("it does not return a number", "end the function with `return`, and a count of updates.")
-    yield right("it returns numbers")
+    yield from _numbers(answer, PLACES, found, "a count of updates")
     wanted = [T_x - j + 1 + i for i, j, T_x in PLACES]
     if found == [T_x - j + 1 for _, j, T_x in PLACES]:
         hint = "how many updates of its own does the decoder make until its state is s_i?"
@@ -54,9 +61,7 @@ def _path(answer: Callable[..., Any]) -> Iterator[Finding]:
 def _capacity(answer: Callable[..., Any]) -> Iterator[Finding]:
     """``words_that_fit(H, V, u)``: the longest sentence whose every version gets a vector of its own."""
     found = _answers(answer, VECTORS)
-    if None in found:
-        yield wrong("it does not return a number", "end the function with `return`, and a number of words.")
-    yield right("it returns numbers")
+    yield from _numbers(answer, VECTORS, found, "a number of words")
     exact = [u * H / math.log2(V) for H, V, u in VECTORS]
     values = [float(value) for value in found if value is not None]
 
@@ -85,9 +90,7 @@ def _lag(answer: Callable[..., Any]) -> Iterator[Finding]:
     """``shortest_lag(links, length, backwards)``: the fewest steps from reading a word to writing its translation."""
     cases = tuple((links, length, way) for links, length in SENTENCES for way in (False, True))
     found = _answers(answer, cases)
-    if None in found:
-        yield wrong("it does not return a number", "end the function with `return`, and one count of steps.")
-    yield right("it returns numbers")
+    yield from _numbers(answer, cases, found, "one count of steps")
     wanted = [min(_lags(*case)) for case in cases]
     if found == [max(_lags(*case)) for case in cases]:
         yield wrong("that is the longest way", "which pair of words is closest together?")
