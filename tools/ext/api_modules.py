@@ -15,10 +15,10 @@ SECTIONS = {
     "The parts of a model": [
         "notation", "vocabulary", "attention", "recurrent", "encoders", "decoders", "models", "losses",
     ],
-    "From steps to sentences, and how good they are": ["search", "metrics"],
-    "Data": ["toy", "toy_grammar", "toy_lexicon", "corpora", "batching"],
-    "Training": ["training", "recipes", "checkpoints"],
-    "Beside the chapters": ["exercises", "plotting", "diagrams"],
+    "From steps to sentences, and how good they are": ["search", "search_tree", "metrics", "probe", "cost"],
+    "Data": ["toy", "toy_grammar", "toy_lexicon", "toy_sampler", "corpora", "preparation", "batching"],
+    "Training": ["training", "bptt", "recipes", "checkpoints", "results"],
+    "Beside the chapters": ["exercises", "plotting", "drawing", "diagrams", "tree_drawing", "alpha_page"],
 }  # fmt: skip
 
 
