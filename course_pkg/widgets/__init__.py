@@ -1,0 +1,21 @@
+"""The widgets of the course: α and the reader's own hand on it, with or without a kernel. Chapters 1, 2 and 4 to 9.
+
+Each class stands in its own module with its JavaScript and its style sheet beside it. A widget takes tokens and
+numbers only and knows nothing of models; all interaction happens in the browser.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    pass
+
+__all__: list[str] = []
+
+_HOMES: dict[str, str] = {}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
