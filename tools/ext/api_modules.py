@@ -11,7 +11,7 @@ PAGE = "book/api"
 MARK = "<!-- every module -->"
 # The order in which a reader meets them; a module that stands nowhere here comes last.
 SECTIONS = {
-    "Use a trained model": ["inference", "evaluation", "cli"],
+    "Use a trained model": ["inference", "steering", "evaluation", "cli"],
     "The parts of a model": [
         "notation", "vocabulary", "attention", "recurrent", "encoders", "decoders", "models", "losses",
     ],
