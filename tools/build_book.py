@@ -2,14 +2,17 @@
 
 Everything happens below ``_build``: the committed notebooks stay as they are. An executed notebook is kept
 under a key made of its own cells, the package and the lock file, so it is neither stale nor run twice.
+``build_book.py --stored --to FOLDER`` runs nothing: it makes the pages from the outputs that are committed.
 """
 
+import argparse
 import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -18,7 +21,6 @@ from run_notebooks import ROOT, book_notebooks, execute_all
 
 BUILD = ROOT / "_build"
 EXECUTED = BUILD / "notebooks"
-SOURCE = BUILD / "source"
 HTML = BUILD / "html"
 FRONT_DOOR = """\
 <!doctype html>
@@ -30,7 +32,6 @@ FRONT_DOOR = """\
 <p><a href="book/index.html">Learning Where to Look</a></p>
 </html>
 """
-STAMP = BUILD / "html.key"
 
 
 def digest(parts: Iterable[bytes]) -> str:
@@ -53,7 +54,7 @@ def files_below(folder: Path) -> list[Path]:
 def folder_key(folder: Path) -> str:
     """A key for the names and contents of all files below a folder."""
     return digest(
-        part for path in files_below(folder) for part in (str(path.relative_to(ROOT)).encode(), path.read_bytes())
+        part for path in files_below(folder) for part in (str(path.relative_to(folder)).encode(), path.read_bytes())
     )
 
 
@@ -78,43 +79,57 @@ def executed_notebooks() -> dict[Path, Path]:
     return kept
 
 
-def assemble(executed: dict[Path, Path]) -> None:
-    """Lay out what the site is made of, with executed notebooks in the place of the committed ones."""
-    shutil.rmtree(SOURCE, ignore_errors=True)
+def assemble(notebooks: dict[Path, Path], source: Path) -> None:
+    """Lay out what the site is made of, each notebook of the book replaced by the copy to be shown."""
     ignored = shutil.ignore_patterns(".*", "__pycache__")
     for folder in ("book", "tools/ext"):
-        shutil.copytree(ROOT / folder, SOURCE / folder, ignore=ignored)
+        shutil.copytree(ROOT / folder, source / folder, ignore=ignored)
     for name in ("_config.yml", "_toc.yml"):
-        shutil.copy2(ROOT / name, SOURCE / name)
-    for path, copy in executed.items():
-        shutil.copy2(copy, SOURCE / path.relative_to(ROOT))
+        shutil.copy2(ROOT / name, source / name)
+    for path, copy in notebooks.items():
+        if copy != path:
+            shutil.copy2(copy, source / path.relative_to(ROOT))
 
 
-def build_html() -> None:
+def run_sphinx(source: Path, html: Path) -> None:
     """Run Jupyter Book over the assembled folder; a warning ends the program with status 1."""
-    command = [str(Path(sys.executable).with_name("jupyter-book")), "build"]
-    command += [str(SOURCE), "--path-output", str(ROOT), "-W", "-n", "--keep-going", "--all", "-q"]
-    STAMP.unlink(missing_ok=True)
-    shutil.rmtree(HTML, ignore_errors=True)
-    environment = {**os.environ, "PYTHONPATH": str(SOURCE / "tools/ext")}
-    if subprocess.run(command, cwd=SOURCE, env=environment).returncode:
+    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(source)]
+    command += ["--path-output", str(source.parent), "-W", "-n", "--keep-going", "--all", "-q"]
+    environment = {**os.environ, "PYTHONPATH": str(source / "tools/ext")}
+    if subprocess.run(command, cwd=source, env=environment, stdout=subprocess.DEVNULL).returncode:
         sys.exit("The book was not built: see the warnings above.")
-    (HTML / "index.html").write_text(FRONT_DOOR, encoding="utf-8")
+    shutil.rmtree(html, ignore_errors=True)
+    html.parent.mkdir(parents=True, exist_ok=True)
+    shutil.move(source.parent / "_build/html", html)
+    (html / "index.html").write_text(FRONT_DOOR, encoding="utf-8")
+
+
+def build_pages(notebooks: dict[Path, Path], html: Path) -> bool:
+    """Make the pages in the folder ``html``; false where those at hand come from the very same inputs."""
+    stamp = html.with_name(html.name + ".key")
+    with tempfile.TemporaryDirectory() as work:
+        source = Path(work, "source")
+        assemble(notebooks, source)
+        key = digest(folder_key(folder).encode() for folder in (source, ROOT / "course_pkg", ROOT / "tools"))
+        if (html / "index.html").exists() and stamp.exists() and stamp.read_text() == key:
+            return False
+        stamp.unlink(missing_ok=True)
+        run_sphinx(source, html)
+        stamp.write_text(key)
+    return True
 
 
 def main() -> None:
     """Build the book unless the pages at hand were made from the very same inputs."""
-    executed = executed_notebooks()
-    assemble(executed)
-    key = digest([folder_key(SOURCE).encode(), *(path.name.encode() for path in executed.values())])
-    key = digest([key.encode(), folder_key(ROOT / "course_pkg").encode()])
-    index = HTML / "index.html"
-    if index.exists() and STAMP.exists() and STAMP.read_text() == key:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--stored", action="store_true", help="run no notebook: show the outputs that are committed")
+    parser.add_argument("--to", type=Path, default=HTML, metavar="FOLDER", help="where the pages go")
+    arguments = parser.parse_args()
+    notebooks = {path: path for path in book_notebooks()} if arguments.stored else executed_notebooks()
+    html = arguments.to.resolve()
+    if not build_pages(notebooks, html):
         print("The pages are up to date.")
-    else:
-        build_html()
-        STAMP.write_text(key)
-    print(f"\nOpen {index.as_uri()}\nor run `make serve` and open http://127.0.0.1:8000/")
+    print(f"\nOpen {(html / 'index.html').as_uri()}\nor run `make serve` and open http://127.0.0.1:8000/")
 
 
 if __name__ == "__main__":
