@@ -112,9 +112,17 @@ def _steered(translator: Translator, source: Pieces, target: Pieces, top: int) -
         state = step.state
     if not bool(torch.stack(given).isfinite().all()):
         raise CourseError(f"The model {translator.name} computes numbers that are not finite: take another copy of it.")
-    numbers = (torch.stack(column).numpy() for column in (weights, own, given))
-    sides = (source.tokens, target.tokens, source.words, target.words)
-    return Steering(*sides, *numbers, tuple(words), torch.stack(shares).numpy())
+    return Steering(
+        source_tokens=source.tokens,
+        target_tokens=target.tokens,
+        source_words=source.words,
+        target_words=target.words,
+        weights=torch.stack(weights).numpy(),
+        own_log_probs=torch.stack(own).numpy(),
+        log_probs=torch.stack(given).numpy(),
+        words=tuple(words),
+        probabilities=torch.stack(shares).numpy(),
+    )
 
 
 def _each_alone(memory: Memory) -> Memory:
