@@ -27,3 +27,264 @@ export function alphaColour(weight) {
 
 /** Black or white: what can be read on `alphaColour(weight)`. */
 export const inkOn = (weight) => (weight > 0.45 ? "#fff" : "#000");
+
+/** An SVG element, made like `element`. */
+export function shape(tag, attributes = {}, ...children) {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name === "text") node.textContent = value;
+    else if (value !== null && value !== undefined) node.setAttribute(name, value);
+  }
+  node.append(...children);
+  return node;
+}
+
+/** What a reader leaves under `key`: in this browser alone, or only as long as the page where storage is refused. */
+export function memory(key) {
+  let held = null;
+  const storage = (use) => {
+    try {
+      return use(window.localStorage);
+    } catch {
+      return null;
+    }
+  };
+  return {
+    key,
+    read() {
+      try {
+        return JSON.parse(storage((store) => store.getItem(key)) ?? held);
+      } catch {
+        return null;
+      }
+    },
+    write(value) {
+      held = JSON.stringify(value);
+      return storage((store) => (store.setItem(key, held), true)) === true;
+    },
+    forget() {
+      held = null;
+      storage((store) => store.removeItem(key));
+    },
+  };
+}
+
+let counted = 0;
+
+/** A fresh id: several widgets share a page. */
+export const freshId = (stem) => `course-${stem}-${(counted += 1)}`;
+
+/** A number with two digits after the point. */
+export const twoDigits = (value) => (Math.round(value * 100) / 100).toFixed(2);
+
+/** A button. */
+export const button = (text, onClick, attributes = {}) => element("button", { type: "button", text, click: onClick, ...attributes });
+
+/** A box to tick: `{ node, input }`. */
+export function checkbox(text, checked, onChange) {
+  const input = element("input", { type: "checkbox", checked, change: () => onChange(input.checked) });
+  return { node: element("label", { class: "course-check" }, input, text), input };
+}
+
+/** A labelled slider over 0 … count − 1: `{ node, input, set(value, text), resize(count) }`; `text` says where it stands. */
+export function slider(label, count, onInput) {
+  const input = element("input", { type: "range", id: freshId("slider"), min: 0, max: count - 1, step: 1, value: 0, input: () => onInput(Number(input.value)) });
+  const said = element("output", { for: input.id });
+  return {
+    node: element("div", { class: "course-slider" }, element("label", { for: input.id, text: label }), input, said),
+    input,
+    set(value, text) {
+      input.value = value;
+      input.setAttribute("aria-valuetext", text);
+      said.textContent = text;
+    },
+    resize(next) {
+      input.max = next - 1;
+    },
+  };
+}
+
+/** Back, play, on, and a slider: `{ node, set(step, text), resize(count), toggle(), stop() }`. `onStep` is asked, `set` tells. */
+export function stepper(label, count, onStep) {
+  let at = 0;
+  let timer = null;
+  const go = (step) => onStep(Math.min(Math.max(step, 0), count - 1));
+  const bar = slider(label, count, (step) => {
+    stop();
+    go(step);
+  });
+  const play = button("Play", toggle, { class: "course-play" });
+  const back = button("◀", () => { stop(); go(at - 1); }, { "aria-label": `${label}: back` });
+  const on = button("▶", () => { stop(); go(at + 1); }, { "aria-label": `${label}: on` });
+  function stop() {
+    clearInterval(timer);
+    timer = null;
+    play.textContent = "Play";
+  }
+  function toggle() {
+    if (timer !== null) return stop();
+    if (at >= count - 1) go(0);
+    play.textContent = "Pause";
+    timer = setInterval(() => (at >= count - 1 ? stop() : go(at + 1)), 900);
+  }
+  return {
+    node: element("div", { class: "course-stepper" }, back, play, on, bar.node),
+    set(step, text) {
+      at = step;
+      back.disabled = at === 0;
+      on.disabled = at === count - 1;
+      bar.set(at, text);
+    },
+    resize(next) {
+      count = next;
+      bar.resize(next);
+    },
+    toggle,
+    stop,
+  };
+}
+
+/** Text for screen readers, said once the reader's hand rests: `{ node, say(text), stop() }`. */
+export function announcer() {
+  const node = element("div", { class: "course-unseen", "aria-live": "polite" });
+  let timer = null;
+  return {
+    node,
+    say(text) {
+      clearTimeout(timer);
+      timer = setTimeout(() => { if (node.textContent !== text) node.textContent = text; }, 250);
+    },
+    stop: () => clearTimeout(timer),
+  };
+}
+
+/**
+ * A sentence as a line of buttons, one tab stop for all: `{ node, buttons, choose(index), fill(tokens) }`.
+ * `onChoose(index)` on click, tap, drag and arrow key; `onHover(index or null)` under a mouse.
+ */
+export function tokenLine(label, { onChoose, onHover = () => {} }) {
+  const node = element("div", { class: "course-tokens", role: "group", "aria-label": label });
+  const line = { node, buttons: [], choose, fill };
+  const indexOf = (target) => line.buttons.indexOf(target instanceof Element ? target.closest("button") : null);
+  let pulled = false;
+  function fill(tokens) {
+    line.buttons = tokens.map((token) => element("button", { type: "button", tabindex: -1 }, element("bdi", { text: token })));
+    node.replaceChildren(...line.buttons);
+    if (line.buttons.length) line.buttons[0].tabIndex = 0;
+  }
+  function choose(index) {
+    line.buttons.forEach((one, place) => {
+      one.tabIndex = place === Math.max(index, 0) ? 0 : -1;
+      one.setAttribute("aria-pressed", String(place === index));
+    });
+  }
+  node.addEventListener("click", (event) => {
+    const index = indexOf(event.target);
+    if (index >= 0 && !pulled) onChoose(index, false);
+    pulled = false;
+  });
+  node.addEventListener("pointerdown", (event) => {
+    let last = indexOf(event.target);
+    if (last < 0) return;
+    pulled = false;
+    const move = (moved) => {
+      const index = indexOf(document.elementFromPoint(moved.clientX, moved.clientY));
+      if (index < 0 || index === last) return;
+      last = index;
+      pulled = true;
+      onChoose(index, true);
+    };
+    const end = () => ["pointermove", "pointerup", "pointercancel"].forEach((name) => document.removeEventListener(name, name === "pointermove" ? move : end));
+    document.addEventListener("pointermove", move);
+    document.addEventListener("pointerup", end);
+    document.addEventListener("pointercancel", end);
+  });
+  node.addEventListener("pointerover", (event) => { if (event.pointerType === "mouse" && !event.buttons && indexOf(event.target) >= 0) onHover(indexOf(event.target)); });
+  node.addEventListener("pointerleave", (event) => { if (event.pointerType === "mouse") onHover(null); });
+  node.addEventListener("keydown", (event) => {
+    const index = nextPlace(event, indexOf(event.target), line.buttons.length);
+    if (index === null) return;
+    event.preventDefault();
+    event.stopPropagation();
+    onChoose(index, true);
+    line.buttons[index].focus();
+  });
+  return line;
+}
+
+/** Where an arrow key, Home or End leads from `at` among `count` places; null for any other key. */
+export function nextPlace(event, at, count) {
+  if (event.altKey || event.ctrlKey || event.metaKey) return null;
+  const moves = { ArrowRight: at + 1, ArrowDown: at + 1, ArrowLeft: at - 1, ArrowUp: at - 1, Home: 0, End: count - 1 };
+  return event.key in moves ? Math.min(Math.max(moves[event.key], 0), count - 1) : null;
+}
+
+/** Hand the reader a file. */
+export function download(name, content, type) {
+  const address = URL.createObjectURL(content instanceof Blob ? content : new Blob([content], { type }));
+  const link = element("a", { href: address, download: name });
+  document.body.append(link);
+  link.click();
+  link.remove();
+  setTimeout(() => URL.revokeObjectURL(address), 1000);
+}
+
+/**
+ * One drawing, `draw(pen)`, as SVG text or on a canvas: no picture is loaded for it, which a strict page would refuse.
+ * The pen knows `rect(x, y, w, h, fill, stroke, radius)` and `text(x, y, text, { size, fill, anchor, turn })`.
+ */
+export function asSvg(width, height, draw) {
+  const space = "http://www.w3.org/2000/svg";
+  const root = document.createElementNS(space, "svg");
+  const put = (tag, attributes, text = "") => {
+    const node = document.createElementNS(space, tag);
+    for (const [name, value] of Object.entries(attributes)) if (value !== undefined) node.setAttribute(name, value);
+    node.textContent = text;
+    root.append(node);
+  };
+  for (const [name, value] of Object.entries({ viewBox: `0 0 ${width} ${height}`, width, height, "font-family": "sans-serif" })) root.setAttribute(name, value);
+  draw({
+    rect: (x, y, w, h, fill, stroke, radius) => put("rect", { x, y, width: w, height: h, fill: fill ?? "none", stroke, rx: radius, "stroke-width": stroke && 1.5 }),
+    text: (x, y, text, { size = 12, fill = "#20242c", anchor = "start", turn = 0 } = {}) =>
+      put("text", { x, y, "font-size": size, fill, "text-anchor": anchor, transform: turn ? `rotate(${turn} ${x} ${y})` : undefined }, text),
+  });
+  return new XMLSerializer().serializeToString(root);
+}
+
+/** The same drawing as a PNG, twice as fine; a promise of a Blob. */
+export function asPng(width, height, draw) {
+  const canvas = element("canvas", { width: 2 * width, height: 2 * height });
+  const context = canvas.getContext("2d");
+  context.scale(2, 2);
+  context.lineWidth = 1.5;
+  draw({
+    rect(x, y, w, h, fill, stroke, radius = 0) {
+      context.beginPath();
+      context.roundRect(x, y, w, h, radius);
+      if (fill) { context.fillStyle = fill; context.fill(); }
+      if (stroke) { context.strokeStyle = stroke; context.stroke(); }
+    },
+    text(x, y, text, { size = 12, fill = "#20242c", anchor = "start", turn = 0 } = {}) {
+      context.save();
+      context.translate(x, y);
+      context.rotate((turn * Math.PI) / 180);
+      context.font = `${size}px sans-serif`;
+      context.fillStyle = fill;
+      context.textAlign = anchor === "middle" ? "center" : anchor;
+      context.fillText(text, 0, 0);
+      context.restore();
+    },
+  });
+  return new Promise((done) => canvas.toBlob(done, "image/png"));
+}
+
+/** The value that the page's address holds for a widget (`#key=value`, several joined by &), or null. */
+export function fromAddress(key) {
+  return new URLSearchParams(window.location.hash.slice(1)).get(key);
+}
+
+/** The address of this page with a value for a widget; what other widgets put there stays. */
+export function toAddress(key, value) {
+  const kept = [...new URLSearchParams(window.location.hash.slice(1))].filter(([name, held]) => held && name !== key);
+  return `#${new URLSearchParams([...kept, [key, value]])}`;
+}
