@@ -8,11 +8,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    pass
+    from course_pkg.widgets.draw_curve import DrawCurve
 
-__all__: list[str] = []
+__all__ = [
+    "DrawCurve",
+]
 
-_HOMES: dict[str, str] = {}
+_HOMES: dict[str, str] = {
+    "DrawCurve": "draw_curve",
+}
 
 
 def __getattr__(name: str) -> Any:
