@@ -17,9 +17,12 @@ from pathlib import Path
 FRONT_END = Path(__file__).resolve().parent / "front_end"
 MODULES = FRONT_END / "node_modules"
 FONTS = MODULES / "mathjax-full/es5/output/chtml/fonts/woff-v2"
-# What Sphinx writes for an equation: TeX between \( and \) in the text, between \[ and \] in a display.
+# What Sphinx writes for an equation: TeX between \( and \) in the text, between \[ and \] in a display; a sign that
+# follows an equation in the text must not begin the next line.
 MATH = re.compile(
-    r'(<(span|div) class="(?:[\w-]+ )*?math notranslate nohighlight"[^>]*>)\s*\\([(\[])(.*?)\\[)\]]\s*(</\2>)', re.DOTALL
+    r'(<(span|div) class="(?:[\w-]+ )*?math notranslate nohighlight"[^>]*>)'
+    r"\s*\\([(\[])(.*?)\\[)\]]\s*(</\2>)((?<=</span>)[,.;:?!)’”]+)?",
+    re.DOTALL,
 )
 
 Equation = tuple[str, bool]
@@ -86,6 +89,12 @@ def equation_of(match: re.Match[str]) -> Equation:
     return html.unescape(match[4]).strip(), match[3] == "["
 
 
+def replaced(match: re.Match[str], piece: str) -> str:
+    """The HTML in the place of one equation found by ``MATH``, with the sign that must stay beside it."""
+    shown = f"{match[1]}{piece}{match[5]}"
+    return f'<span class="math-and-sign">{shown}{match[6]}</span>' if match[6] else shown
+
+
 def typeset_pages(pages: dict[Path, str], static: Path) -> dict[Path, str]:
     """The pages with every equation typeset; writes the style sheet and the fonts below ``static``."""
     wanted = sorted({equation_of(match) for text in pages.values() for match in MATH.finditer(text)})
@@ -93,6 +102,5 @@ def typeset_pages(pages: dict[Path, str], static: Path) -> dict[Path, str]:
     shutil.copytree(FONTS, static / "mathjax", dirs_exist_ok=True)
     (static / "mathjax.css").write_text(css, encoding="utf-8")
     return {
-        path: MATH.sub(lambda match: f"{match[1]}{pieces[equation_of(match)]}{match[5]}", text)
-        for path, text in pages.items()
+        path: MATH.sub(lambda match: replaced(match, pieces[equation_of(match)]), text) for path, text in pages.items()
     }

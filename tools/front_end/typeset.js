@@ -16,7 +16,7 @@ const page = mathjax.document("", {
     formatError: (_, error) => { throw error; },
   }),
   // The scale fits the height of the x to the text's font, which only a browser could measure.
-  OutputJax: new CHTML({ fontURL: "mathjax", scale: 1.1, mtextInheritFont: true }),
+  OutputJax: new CHTML({ fontURL: "mathjax", scale: 1.2, mtextInheritFont: true }),
 });
 
 const equations = JSON.parse(require("fs").readFileSync(0, "utf8"));
