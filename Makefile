@@ -36,6 +36,7 @@ lint: $(STAMP) ## style, format, spelling, types, import contract
 	@$(VENV)/bin/lint-imports --no-cache --no-logo
 
 test: lint ## everything that a change must pass
+	@$(PY) tools/find_browser.py --install
 	@$(PY) -m pytest tests -n 2 -m "not slow"
 	@$(PY) tools/check_notebooks.py
 
