@@ -8,14 +8,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from course_pkg.widgets.alignment_scrubber import AlignmentScrubber
+    from course_pkg.widgets.cover_up import CoverUp
     from course_pkg.widgets.draw_curve import DrawCurve
+    from course_pkg.widgets.soft_lookup import SoftLookup
 
 __all__ = [
+    "AlignmentScrubber",
+    "CoverUp",
     "DrawCurve",
+    "SoftLookup",
 ]
 
 _HOMES: dict[str, str] = {
+    "AlignmentScrubber": "alignment_scrubber",
+    "CoverUp": "cover_up",
     "DrawCurve": "draw_curve",
+    "SoftLookup": "soft_lookup",
 }
 
 

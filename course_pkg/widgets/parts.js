@@ -174,8 +174,9 @@ export function tokenLine(label, { onChoose, onHover = () => {} }) {
   }
   function choose(index) {
     line.buttons.forEach((one, place) => {
-      one.tabIndex = place === Math.max(index, 0) ? 0 : -1;
-      one.setAttribute("aria-pressed", String(place === index));
+      const [tab, pressed] = [place === Math.max(index, 0) ? 0 : -1, String(place === index)];
+      if (one.tabIndex !== tab) one.tabIndex = tab;
+      if (one.getAttribute("aria-pressed") !== pressed) one.setAttribute("aria-pressed", pressed);
     });
   }
   node.addEventListener("click", (event) => {

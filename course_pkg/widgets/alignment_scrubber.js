@@ -1,0 +1,371 @@
+import { alphaColour, announcer, asPng, asSvg, button, checkbox, download, element, fromAddress, inkOn, nextPlace, slider, stepper, toAddress, tokenLine, twoDigits } from "./parts.js";
+
+const NUMBERED = 400; // cells; a larger matrix is colour alone
+const SHADES = Array.from({ length: 101 }, (_, percent) => `background: ${alphaColour(percent / 100)}; color: ${inkOn(percent / 100)};`);
+
+const argmax = (row) => row.indexOf(Math.max(...row));
+const entropy = (row) => row.reduce((sum, p) => (p > 0 ? sum - p * Math.log(p) : sum), 0);
+const shortWeight = (p) => (p < 0.005 ? "" : p >= 0.995 ? "1" : twoDigits(p).slice(1));
+
+/** Pieces to words: what each word is made of, in order of first appearance; null (the end) is a word of its own. */
+function grouped(words) {
+  const found = new Map();
+  words.forEach((word, place) => found.set(word, [...(found.get(word) ?? []), place]));
+  return [...found].map(([word, places]) => ({ word, places }));
+}
+
+const spelt = (tokens, groups) => groups.map(({ places }) => places.map((place) => tokens[place].replace(/^▁/, "")).join(""));
+
+/** α between words: summed over a source word's pieces, averaged over a target word's. */
+function folded(weights, rows, columns) {
+  return rows.map((row) => columns.map((column) => row.places.reduce((sum, i) => sum + column.places.reduce((part, j) => part + weights[i][j], 0), 0) / row.places.length));
+}
+
+/** One model's half of the page: its two lines of tokens and its matrix. */
+function panel(view, hands, linked, beside) {
+  const target = tokenLine(`Target: ${view.name}`, { onChoose: (index) => hands.step(index), onHover: (index) => index !== null && hands.step(index) });
+  const source = tokenLine(`Source: ${view.name}`, { onChoose: hands.gaze, onHover: hands.hover });
+  const table = element("table", { class: "course-alpha" });
+  const frame = element("div", { class: "course-scroll", tabindex: 0, role: "region", "aria-label": `Attention weights: ${view.name}` }, table);
+  const said = element("p", { class: "course-said" });
+  let shown = null;
+  let cells = [];
+  let here = null;
+
+  function build(next) {
+    shown = next;
+    here = null;
+    target.fill(shown.target);
+    source.fill(shown.source);
+    source.buttons.forEach((one) => one.append(element("small", { "aria-hidden": "true", text: " " })));
+    const head = element("tr", {}, element("td"), ...shown.source.map((token) => element("th", { scope: "col" }, element("bdi", { text: token }))));
+    cells = shown.target.map((_, i) => shown.source.map((_, j) => ({ percent: -1, isPeak: false, node: element("td", { class: linked(shown, i, j) && "is-gold" }) })));
+    const rows = shown.target.map((token, i) => element("tr", {}, element("th", { scope: "row" }, element("bdi", { text: token })), ...cells[i].map(({ node }) => node)));
+    table.replaceChildren(element("thead", {}, head), element("tbody", {}, ...rows));
+    table.classList.toggle("is-small", shown.source.length * shown.target.length > NUMBERED);
+  }
+
+  /** Only what changes is touched. */
+  function shade(cell, weight) {
+    const percent = Math.round(weight * 100);
+    if (cell.percent === percent) return false;
+    cell.percent = percent;
+    cell.node.style.cssText = SHADES[percent];
+    return true;
+  }
+
+  function paint(weights) {
+    shown.weights = weights;
+    const numbered = weights.length * weights[0].length <= NUMBERED;
+    weights.forEach((row, i) => {
+      const peak = argmax(row);
+      row.forEach((weight, j) => {
+        const cell = cells[i][j];
+        if (shade(cell, weight) && numbered) cell.node.textContent = shortWeight(weight);
+        if (cell.isPeak !== (j === peak)) cell.isPeak = cell.node.classList.toggle("is-peak", j === peak);
+      });
+    });
+  }
+
+  function point(step, column, instead) {
+    const rows = table.tBodies[0].rows;
+    const weights = shown.weights[step];
+    if (here) {
+      here.row.classList.remove("is-here");
+      here.cell.classList.remove("is-here");
+      here.head.classList.remove("is-here");
+    }
+    const at = column ?? argmax(weights);
+    here = { row: rows[step], cell: rows[step].cells[at + 1], head: table.tHead.rows[0].cells[at + 1] };
+    here.row.classList.add("is-here");
+    here.head.classList.add("is-here");
+    if (column !== null) here.cell.classList.add("is-here");
+    target.choose(step);
+    target.buttons.forEach((one, place) => {
+      const word = place === step && instead ? instead : shown.target[place];
+      if (one.firstChild.textContent !== word) one.firstChild.textContent = word;
+      one.classList.toggle("is-steered", place === step && Boolean(instead) && instead !== shown.target[place]);
+    });
+    source.choose(column ?? -1);
+    source.buttons.forEach((one, place) => {
+      const percent = Math.round(100 * weights[place]);
+      if (one.value === String(percent)) return;
+      one.value = percent;
+      one.style.cssText = SHADES[percent];
+      one.lastChild.firstChild.data = twoDigits(weights[place]);
+    });
+    if (shown.isFirst) source.buttons.forEach((one, place) => {
+      one.classList.toggle("is-gold", linked(shown, step, place));
+    });
+    keepInView();
+  }
+
+  /** Scrolls the matrix alone, never the page. */
+  function keepInView() {
+    const { offsetTop: top, offsetHeight: height } = here.row;
+    const [head, side] = [table.tHead.offsetHeight, here.row.cells[0].offsetWidth];
+    if (top - head < frame.scrollTop) frame.scrollTop = top - head;
+    else if (top + height > frame.scrollTop + frame.clientHeight) frame.scrollTop = top + height - frame.clientHeight;
+    const { offsetLeft: left, offsetWidth: width } = here.cell;
+    if (left - side < frame.scrollLeft) frame.scrollLeft = left - side;
+    else if (left + width > frame.scrollLeft + frame.clientWidth) frame.scrollLeft = left + width - frame.clientWidth;
+  }
+
+  function cellOf(event) {
+    const cell = event.target instanceof Element ? event.target.closest("td, th") : null;
+    const row = cell && cell.parentNode.parentNode === table.tBodies[0] ? cell.parentNode.sectionRowIndex : null;
+    return cell ? { row, column: cell.cellIndex > 0 ? cell.cellIndex - 1 : null } : null;
+  }
+  frame.addEventListener("click", (event) => {
+    const cell = cellOf(event);
+    if (!cell) return;
+    if (cell.row !== null) hands.step(cell.row);
+    if (cell.column !== null) hands.gaze(cell.column, false);
+  });
+  frame.addEventListener("pointerover", (event) => {
+    const cell = event.pointerType === "mouse" ? cellOf(event) : null;
+    if (cell && cell.row !== null) hands.step(cell.row, cell.column);
+  });
+  frame.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && hands.hover(null));
+  const lines = element("div", { class: "course-lines" }, element("span", { text: "source" }), source.node, element("span", { text: "target" }), target.node);
+  const title = hands.many ? [element("h4", { text: view.name })] : [];
+  return { node: element("section", { class: "course-panel" }, ...title, lines, said, element("div", { class: "course-body" }, ...beside, frame)), build, paint, point, said, shown: () => shown };
+}
+
+/** The five likeliest words, with `c_i := h_j`. */
+function wheel(letGo) {
+  const title = element("p", { class: "course-title" });
+  const list = element("ol", { class: "course-words" });
+  const free = button("Let go of the gaze", letGo);
+  return {
+    node: element("div", { class: "course-steer", role: "group", "aria-label": "Steer the gaze" }, title, list, free),
+    show(text, words, own) {
+      title.textContent = text;
+      free.disabled = !words.length;
+      list.replaceChildren(
+        ...words.map(({ word, share }) => {
+          const bar = element("span", { class: "course-bar", "aria-hidden": "true" });
+          bar.style.setProperty("--share", share);
+          return element("li", { class: word === own && "is-own" }, element("bdi", { text: word }), bar, element("span", { text: twoDigits(share) }));
+        }),
+      );
+    },
+  };
+}
+
+function render({ model, el }) {
+  const [pieces, views, gold, labels, steer, key] = ["source", "views", "gold", "labels", "steer", "key"].map((name) => model.get(name));
+  const columns = grouped(model.get("source_words"));
+  const rowsOf = views.map((view) => grouped(view.words));
+  const canFold = columns.length < pieces.length || rowsOf.some((rows, place) => rows.length < views[place].target.length);
+  const links = new Set(gold.map(([source, target]) => `${source}-${target}`));
+  const steers = Boolean(steer.words);
+  const at = { step: 0, pinned: null, passing: null, moment: Math.max(0, model.get("moment")), folded: false };
+  let all = []; // α of each view as shown, one for each moment
+
+  const linked = (shown, i, j) => shown.isFirst && links.has(`${shown.columns[j]}-${shown.rows[i]}`);
+  const hands = {
+    many: views.length > 1,
+    step(step, passing) {
+      steps.stop();
+      if (passing !== undefined) at.passing = passing;
+      go(step);
+    },
+    gaze(column, held) {
+      at.passing = null;
+      at.pinned = !held && column === at.pinned ? null : column;
+      show();
+    },
+    hover(column) {
+      at.passing = column;
+      show();
+    },
+  };
+  const turn = steers ? wheel(() => { at.pinned = at.passing = null; show(); }) : null;
+  const panels = views.map((view, place) => panel(view, hands, linked, turn && place === 0 ? [turn.node] : []));
+  const steps = stepper("Step", 1, go);
+  const live = announcer();
+  const epochs = labels.length > 1 ? slider("Epoch", labels.length, (moment) => { at.moment = moment; repaint(); keep(); }) : null;
+  const link = element("a", { text: "Link to this step", href: "#" });
+  const boxes = [];
+  if (gold.length) boxes.push(checkbox("gold links", true, (on) => root.classList.toggle("hides-gold", !on)).node);
+  if (canFold) boxes.push(checkbox("whole words", false, fold).node);
+  const saves = [
+    button("Save SVG", () => download(`${key}.svg`, asSvg(...picture()), "image/svg+xml")),
+    button("Save PNG", () => asPng(...picture()).then((blob) => download(`${key}.png`, blob))),
+  ];
+  const legend = element("p", { class: "course-note" }, "α = 0 ", element("span", { class: "course-scale", role: "img", "aria-label": "colour scale from light to dark" }), " α = 1", element("span", { class: "course-keys", text: "framed: the peak of a row" + (gold.length ? " · ring: a gold link" : "") }));
+  const root = element(
+    "div",
+    { class: "course-widget course-scrubber", role: "group", "aria-label": "Alignment scrubber", keydown: onKey },
+    steps.node,
+    ...(epochs ? [epochs.node] : []),
+    element("div", { class: "course-panels" }, ...panels.map((one) => one.node)),
+    legend,
+    element("div", { class: "course-row" }, ...boxes, ...saves, link),
+    live.node,
+  );
+
+  const count = () => panels[0].shown().target.length;
+  const stepOf = (token) => (at.folded ? rowsOf[0].findIndex(({ places }) => places.includes(token)) : token);
+  const tokenOf = (step) => (at.folded ? rowsOf[0][step].places[0] : step);
+
+  function rebuild() {
+    const sources = at.folded ? spelt(pieces, columns) : pieces;
+    all = views.map((view, place) => (at.folded ? view.moments.map((weights) => folded(weights, rowsOf[place], columns)) : view.moments));
+    panels.forEach((one, place) => {
+      const { target, words } = views[place];
+      one.build({
+        isFirst: place === 0,
+        source: sources,
+        target: at.folded ? spelt(target, rowsOf[place]) : target,
+        columns: at.folded ? columns.map(({ word }) => word) : model.get("source_words"),
+        rows: at.folded ? rowsOf[place].map(({ word }) => word) : words,
+      });
+    });
+    steps.resize(count());
+  }
+
+  function repaint() {
+    panels.forEach((one, place) => one.paint(all[place][Math.min(at.moment, all[place].length - 1)]));
+    if (epochs) epochs.set(at.moment, `${labels[at.moment]}`);
+    show();
+  }
+
+  function fold(on) {
+    const token = tokenOf(at.step);
+    steps.stop();
+    at.folded = on;
+    at.pinned = at.passing = null;
+    at.step = stepOf(token);
+    rebuild();
+    repaint();
+  }
+
+  function go(step) {
+    at.step = Math.min(Math.max(step, 0), count() - 1);
+    show();
+    keep();
+  }
+
+  /** Python, where there is one, sees the step and the moment. */
+  function keep() {
+    if (model.get("step") === tokenOf(at.step) && model.get("moment") === at.moment) return;
+    model.set("step", tokenOf(at.step));
+    model.set("moment", at.moment);
+    model.save_changes();
+  }
+
+  function show() {
+    const column = at.passing ?? at.pinned;
+    const words = steers && !at.folded && column !== null ? steer.picks[at.step][column].map((pick, place) => ({ word: steer.words[pick], share: steer.shares[at.step][column][place] })) : [];
+    const told = panels.map((one, place) => {
+      const { target, source, weights } = one.shown();
+      const step = Math.min(at.step, target.length - 1);
+      const row = weights[step];
+      const peak = argmax(row);
+      one.point(step, column, place === 0 && words.length ? words[0].word : null);
+      const aside = column === null || column === peak ? "" : `; at ${source[column]} ${twoDigits(row[column])}`;
+      one.said.textContent = `${target[step]} looks most at ${source[peak]}, α = ${twoDigits(row[peak])}${aside}. Entropy ${twoDigits(entropy(row))} of at most ${twoDigits(Math.log(row.length))} nats.`;
+      return (hands.many ? `${views[place].name}: ` : "") + one.said.textContent;
+    });
+    if (turn) told.push(steered(column, words));
+    const text = `${at.step + 1} of ${count()}`;
+    steps.set(at.step, text);
+    live.say(`Step ${text}. ${told.join(" ")}`);
+    root.dataset.step = at.step;
+    link.href = toAddress(key, `${tokenOf(at.step)}.${at.moment}`);
+  }
+
+  function steered(column, words) {
+    const { target, source } = panels[0].shown();
+    const own = target[at.step];
+    let text = "Turn the gaze: drag along the source, or tap a source word.";
+    if (at.folded) text = "The gaze turns piece by piece: unfold the words to steer it.";
+    if (words.length) text = `Looking at ${source[column]} alone, it writes ${words[0].word}${words[0].word === own ? " all the same" : ` instead of ${own}`}.`;
+    turn.show(text, words, own);
+    return words.length ? `${text} ${words.map(({ word, share }) => `${word} ${twoDigits(share)}`).join(", ")}.` : "";
+  }
+
+  function onKey(event) {
+    const { target } = event;
+    const isBar = target.type === "range";
+    if (event.key === " " && (isBar || !target.closest("button, a, input, summary"))) {
+      event.preventDefault();
+      return steps.toggle();
+    }
+    if (event.key === "Escape" && turn) return hands.gaze(at.pinned, false);
+    if (isBar || target.type === "checkbox") return;
+    const sideways = turn && (event.key === "ArrowLeft" || event.key === "ArrowRight");
+    const width = panels[0].shown().source.length;
+    const peak = argmax(panels[0].shown().weights[at.step]);
+    const next = sideways ? nextPlace(event, at.pinned ?? peak, width) : nextPlace(event, at.step, count());
+    if (next === null) return;
+    event.preventDefault();
+    if (sideways) hands.gaze(next, true);
+    else hands.step(next);
+  }
+
+  /** Every panel side by side, as they stand: width, height and what to draw. */
+  function picture() {
+    const size = 24;
+    const longest = (tokens) => 20 + 7.5 * Math.max(...tokens.map((token) => token.length));
+    const plans = panels.map((one, place) => ({ ...one.shown(), name: views[place].name, side: longest(one.shown().target), head: longest(one.shown().source) }));
+    const width = plans.reduce((sum, { side, source }) => sum + side + source.length * size + 24, 0);
+    const height = Math.max(...plans.map(({ head, target }) => 24 + head + target.length * size + 12));
+    const withGold = !root.classList.contains("hides-gold");
+    const draw = (pen) => {
+      pen.rect(0, 0, width, height, "#fdfcf9");
+      let left = 0;
+      for (const plan of plans) {
+        const [x0, y0] = [left + plan.side, 24 + plan.head];
+        if (hands.many) pen.text(x0, 18, plan.name, { size: 14 });
+        plan.source.forEach((token, j) => pen.text(x0 + (j + 0.65) * size, y0 - 8, token, { turn: -90 }));
+        plan.target.forEach((token, i) => pen.text(x0 - 8, y0 + (i + 0.65) * size, token, { anchor: "end" }));
+        plan.weights.forEach((row, i) =>
+          row.forEach((weight, j) => {
+            const [x, y] = [x0 + j * size, y0 + i * size];
+            pen.rect(x + 1, y + 1, size - 2, size - 2, alphaColour(weight), j === argmax(row) ? "#20242c" : undefined, 3);
+            pen.text(x + size / 2, y + 0.64 * size, shortWeight(weight), { size: 9, anchor: "middle", fill: inkOn(weight) });
+            if (withGold && linked(plan, i, j)) pen.rect(x + 3, y + 3, size - 6, size - 6, undefined, "#d1451b", size / 2);
+          }),
+        );
+        left += plan.side + plan.source.length * size + 24;
+      }
+    };
+    return [Math.ceil(width), Math.ceil(height), draw];
+  }
+
+  function recall() {
+    const [step, moment] = (fromAddress(key) ?? "").split(".").map(Number);
+    if (!Number.isInteger(step) || fromAddress(key) === null) return false;
+    if (moment >= 0 && moment < Math.max(labels.length, 1)) at.moment = moment;
+    at.step = Math.min(Math.max(stepOf(step), 0), count() - 1);
+    repaint();
+    keep();
+    root.scrollIntoView({ block: "nearest" });
+    return true;
+  }
+  const fromPython = () => {
+    if (model.get("step") === tokenOf(at.step)) return;
+    at.step = Math.min(Math.max(stepOf(model.get("step")), 0), count() - 1);
+    show();
+  };
+
+  el.append(root);
+  rebuild();
+  at.step = Math.min(Math.max(model.get("step"), 0), count() - 1);
+  repaint();
+  recall();
+  model.on("change:step", fromPython);
+  window.addEventListener("hashchange", recall);
+  return () => {
+    steps.stop();
+    live.stop();
+    model.off("change:step", fromPython);
+    window.removeEventListener("hashchange", recall);
+    root.remove();
+  };
+}
+
+export default { render };
