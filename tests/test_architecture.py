@@ -222,14 +222,5 @@ def test_the_table_of_contents_lists_every_chapter() -> None:
     assert set(listed) == pages
 
 
-def test_the_landing_picture_is_the_toy_grammars_own() -> None:
-    sys.path.insert(0, str(ROOT / "tools"))
-    try:
-        import draw_landing
-    finally:
-        sys.path.pop(0)
-    assert (ROOT / "book/_static/course-sentence.svg").read_text(encoding="utf-8") == draw_landing.draw()
-
-
 def test_the_package_says_what_it_is() -> None:
     assert course_pkg.__doc__
