@@ -27,7 +27,7 @@ from course_pkg.notation import CourseError
 from course_pkg.search import Hypotheses, beam_search
 from course_pkg.vocabulary import BOS, EOS, PAD, SPACE, UNK, Pieces, SubwordVocabulary, backwards, clean
 
-__all__ = ["Translation", "Translator", "fold_words", "links", "load", "pick_device"]
+__all__ = ["Translation", "Translator", "fold_words", "links", "load", "pick_device", "posterior"]
 
 SEARCH_POSITIONS = 16_384  # beam × sentences × source positions that are searched at once
 FORCED_POSITIONS = 2_048  # sentences × positions that are teacher-forced at once; each has a row of logits
@@ -136,6 +136,27 @@ def links(weights: Float[np.ndarray, "T S"], source_words: Words, target_words: 
     best = fold_words(weights, source_words, target_words).argmax(axis=1)
     found = ((sources[column], target) for column, target in zip(best, targets, strict=True))
     return {(source, target) for source, target in found if source is not None and target is not None}
+
+
+def posterior(weights: Float[np.ndarray, "T S"], log_probs: Float[np.ndarray, "T S"]) -> Float[np.ndarray, "T S"]:
+    """Where word i came from, once it is known: ``α_ij p(y_i | c_i := h_j)`` over its sum along j. Chapter 8.
+
+    Bayes' rule, with α read as the prior. The model looks before it writes, so α_i does not know y_i; this does.
+    ``log_probs`` is what `course_pkg.steering.steer` finds. Position j keeps 0 where its weight is 0. Rows sum to 1.
+
+    Raises:
+        CourseError: a row without any weight.
+    """
+    if weights.shape != log_probs.shape:
+        raise CourseError(
+            f"α has the shape {weights.shape} but log p {log_probs.shape}: give one log p for each weight."
+        )
+    if not bool((weights.max(axis=1, initial=0) > 0).all()):
+        raise CourseError("A row of α has no weight: give rows that sum to 1.")
+    with np.errstate(divide="ignore"):
+        joint = np.log(weights.astype(np.float64)) + log_probs
+    joint = np.exp(joint - joint.max(axis=1, keepdims=True))
+    return np.asarray(joint / joint.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
 def load(name_or_folder: str | Path, *, device: str = "auto") -> "Translator":

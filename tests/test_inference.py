@@ -14,7 +14,7 @@ from tiny_models import BLIND, LOOKS, Poisoned, folder, scripted, stored, unifor
 from course_pkg import inference, toy
 from course_pkg.batching import Batch
 from course_pkg.checkpoints import pick_device
-from course_pkg.inference import Translator, fold_words, links, load
+from course_pkg.inference import Translator, fold_words, links, load, posterior
 from course_pkg.notation import CourseError
 from course_pkg.search import greedy
 from course_pkg.vocabulary import BOS, EOS, PAD, UNK, SubwordVocabulary, WordVocabulary
@@ -396,3 +396,47 @@ def test_a_recipe_that_does_not_say_so_reads_forwards(recipe: object) -> None:
     plain = stored(BLIND)
     plain.config["recipe"] = recipe
     assert not Translator(plain).reads_backwards
+
+
+# -- the posterior of the gaze ----------------------------------------------------------------------------------------
+
+
+def random_gaze(seed: int = 0, size: tuple[int, int] = (4, 5)) -> tuple[np.ndarray, np.ndarray]:
+    draw = np.random.default_rng(seed)
+    return draw.dirichlet(np.ones(size[1]), size[0]).astype(np.float32), -draw.exponential(3, size).astype(np.float32)
+
+
+def test_a_word_that_any_gaze_would_write_says_nothing() -> None:
+    alpha, _ = random_gaze()
+    np.testing.assert_allclose(
+        posterior(alpha, np.repeat([[-1.0], [-2.0], [0.0], [-300.0]], 5, axis=1)), alpha, atol=1e-6
+    )
+
+
+def test_an_even_gaze_leaves_all_to_the_word() -> None:
+    _, log_probs = random_gaze()
+    likelihood = np.exp(log_probs)
+    wanted = likelihood / likelihood.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(posterior(np.full((4, 5), 0.2, np.float32), log_probs), wanted, atol=1e-6)
+
+
+def test_the_posterior_is_bayes_rule_by_counting() -> None:
+    """(8.4): each position's share among all draws of a position and a word in which the word came out."""
+    alpha, likelihood = np.array([[0.5, 0.25, 0.25]], np.float32), np.array([[0.125, 0.5, 0.0625]])
+    drawn = {j: round(float(alpha[0, j]) * 64) for j in range(3)}  # of 64 looks
+    came = {j: drawn[j] * float(likelihood[0, j]) for j in drawn}
+    wanted = [came[j] / sum(came.values()) for j in range(3)]
+    np.testing.assert_allclose(posterior(alpha, np.log(likelihood))[0], wanted, atol=1e-6)
+
+
+def test_rows_of_the_posterior_sum_to_one_even_where_a_word_is_all_but_impossible() -> None:
+    alpha, log_probs = random_gaze()
+    alpha[0] = [1, 0, 0, 0, 0]
+    found = posterior(alpha, 500 * log_probs)
+    np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-6)
+    assert found[0].tolist() == [1, 0, 0, 0, 0] and found.dtype == np.float32
+
+
+def test_a_row_without_weight_has_no_posterior() -> None:
+    with pytest.raises(CourseError, match="no weight"):
+        posterior(np.zeros((1, 2), np.float32), np.zeros((1, 2), np.float32))
