@@ -17,21 +17,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import nbformat
+from finish_pages import finish
 from run_notebooks import ROOT, book_notebooks, execute_all
+from widget_pages import show_on_page
 
 BUILD = ROOT / "_build"
 EXECUTED = BUILD / "notebooks"
 HTML = BUILD / "html"
-FRONT_DOOR = """\
-<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta http-equiv="refresh" content="0; url=book/index.html">
-<link rel="icon" href="_static/favicon.svg">
-<title>Learning Where to Look</title>
-<p><a href="book/index.html">Learning Where to Look</a></p>
-</html>
-"""
 
 
 def digest(parts: Iterable[bytes]) -> str:
@@ -47,7 +39,10 @@ def files_below(folder: Path) -> list[Path]:
     return sorted(
         path
         for path in folder.rglob("*")
-        if path.is_file() and not any(part.startswith((".", "__")) for part in path.relative_to(folder).parent.parts)
+        if path.is_file()
+        and not any(
+            part.startswith((".", "__")) or part == "node_modules" for part in path.relative_to(folder).parent.parts
+        )
     )
 
 
@@ -87,8 +82,9 @@ def assemble(notebooks: dict[Path, Path], source: Path) -> None:
     for name in ("_config.yml", "_toc.yml"):
         shutil.copy2(ROOT / name, source / name)
     for path, copy in notebooks.items():
-        if copy != path:
-            shutil.copy2(copy, source / path.relative_to(ROOT))
+        notebook = nbformat.read(copy, as_version=4)
+        show_on_page(notebook)
+        nbformat.write(notebook, source / path.relative_to(ROOT))
 
 
 def run_sphinx(source: Path, html: Path) -> None:
@@ -98,10 +94,10 @@ def run_sphinx(source: Path, html: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(source / "tools/ext")}
     if subprocess.run(command, cwd=source, env=environment, stdout=subprocess.DEVNULL).returncode:
         sys.exit("The book was not built: see the warnings above.")
+    finish(source.parent / "_build/html")
     shutil.rmtree(html, ignore_errors=True)
     html.parent.mkdir(parents=True, exist_ok=True)
     shutil.move(source.parent / "_build/html", html)
-    (html / "index.html").write_text(FRONT_DOOR, encoding="utf-8")
 
 
 def build_pages(notebooks: dict[Path, Path], html: Path) -> bool:

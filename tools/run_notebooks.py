@@ -18,10 +18,9 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
+from widget_pages import STATE, VIEW, keep_own_data
 
 ROOT = Path(__file__).resolve().parent.parent
-STATE = "application/vnd.jupyter.widget-state+json"
-VIEW = "application/vnd.jupyter.widget-view+json"
 SECONDS_A_CELL = 120
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -105,6 +104,7 @@ def normalise(notebook: NotebookNode, name: str) -> NotebookNode:
         cell["id"] = f"{name[:2]}-{number:03d}"
         if cell.cell_type == "code":
             cell.outputs = merge_streams(cell.outputs)
+    keep_own_data(notebook)
     state = notebook.metadata.get("widgets", {}).get(STATE, {}).get("state", {})
     text = nbformat.writes(notebook)
     for number, old in enumerate(widget_order(notebook, state)):
