@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Circle, FancyBboxPatch
 
 from course_pkg.drawing import INK, MUTED, Number, Picture, style, svg
+from course_pkg.notation import CourseError
 
 __all__ = [
     "Diagram",
@@ -189,59 +190,114 @@ def draw_birnn() -> Picture:
     return drawing
 
 
-def draw_rnnsearch_step(weights: Sequence[float] = (0.08, 0.72, 0.15, 0.05)) -> Picture:
-    """One decoder step of RNNsearch, after Bahdanau et al. 2015, Figure 1; main-text step order. Chapter 5.
+_STAGES = {  # of a step, with what each adds, in words
+    "read": "The words x_1 to x_Tx feed the annotations h_1 to h_Tx, which are linked in both directions.",
+    "compare": "The previous decoder state s_i−1 is compared with every annotation; the energies pass a softmax and "
+    "become weights alpha_i1 to alpha_iTx.",
+    "look": "The weighted sum of the annotations is the context c_i.",
+    "update": "With s_i−1 and the previous word y_i−1 it makes the new state s_i.",
+    "generate": "From s_i, y_i−1 and c_i the next word y_i is predicted.",
+}
+_COLUMNS = {"1": 2.6, "2": 4.0, "j": 5.4, "{T_x}": 6.8}
+_X_C, _Y_C, _Y_H, _Y_BUS, _Y_A, _Y_S, _Y_Y, _LEFT = 4.7, 4.05, 1.45, 2.15, 2.8, 5.1, 6.35, 1.3
 
-    The lines from the four annotations are as thick as ``weights``, the α_ij of the step.
+
+def draw_rnnsearch_step(weights: Sequence[float] = (0.08, 0.72, 0.15, 0.05), until: str | None = None) -> Picture:
+    """One decoder step of RNNsearch, after Bahdanau et al. 2015, Figure 1; main-text step order. Chapters 4 and 5.
+
+    The lines from the four annotations are as thick as ``weights``, the α_ij of the step. ``until`` stops after a
+    stage ("read", "compare", "look", "update", "generate") and names the arrows that it adds.
     """
-    drawing = Diagram(
-        9.4,
-        6.8,
-        "One step of RNNsearch. The previous decoder state s_i−1 is compared with every annotation h_1 to "
-        "h_Tx; the energies pass a softmax and become weights alpha_i1 to alpha_iTx. The weighted sum of the "
-        "annotations is the context c_i, which with s_i−1 and the previous word y_i−1 makes the new state "
-        "s_i. From s_i, y_i−1 and c_i the next word y_i is predicted.",
-    )
-    columns = [2.6, 4.0, 5.4, 6.8]
-    x_c, y_c, y_h, y_bus, y_a, y_s, y_y = 4.7, 4.05, 1.45, 2.15, 2.8, 5.1, 6.35
-    left, right = 1.3, x_c
-    for x, index, weight in zip(columns, ["1", "2", "j", "{T_x}"], weights, strict=True):
-        drawing.node(x, 0.4, f"$x_{index}$", "word")
-        drawing.node(x, y_h, f"$h_{index}$", "encoder")
-        drawing.arrow((x, 0.7), (x, y_h - 0.3), color=ENCODER)
-        alpha = f"$\\alpha_{{i{index.strip('{}')}}}$"
-        drawing.arrow((x, y_h + 0.29), (x, y_a), color=CONTEXT, width=0.8 + 7 * weight, head=False)
-        drawing.arrow((x, y_a), (x_c, y_c), color=CONTEXT, width=0.8 + 7 * weight, head=False)
-        drawing.disc(x, y_a, alpha, "context", 0.33, 11.5)
-    for a, b in zip(columns, columns[1:], strict=False):
-        drawing.arrow((a + 0.35, y_h + 0.08), (b - 0.35, y_h + 0.08), color=ENCODER, width=1)
-        drawing.arrow((b - 0.35, y_h - 0.08), (a + 0.35, y_h - 0.08), color=BACKWARD, width=1)
-    drawing.disc(x_c, y_c, "$c_i$", "context", 0.32, 13)
-    drawing.node(left, y_s, "$s_{i-1}$", "decoder", 0.8)
-    drawing.node(right, y_s, "$s_i$", "decoder", 0.8)
-    drawing.node(left, y_y, "$y_{i-1}$", "word", 0.8)
-    drawing.node(right, y_y, "$y_i$", "word", 0.8)
-    drawing.arrow((0.2, y_s), (left - 0.42, y_s), color=DECODER)
-    drawing.arrow((left + 0.42, y_s), (right - 0.42, y_s), color=DECODER)
-    drawing.arrow((right + 0.42, y_s), (right + 1.2, y_s), color=DECODER)
-    drawing.arrow((left, y_s + 0.3), (left, y_y - 0.3), color=DECODER)
-    drawing.arrow((right, y_s + 0.3), (right, y_y - 0.3), color=DECODER)
-    drawing.arrow((x_c, y_c + 0.33), (right, y_s - 0.3), color=CONTEXT)
-    drawing.arrow((x_c + 0.3, y_c + 0.15), (right + 0.42, y_y - 0.1), color=CONTEXT, bend=0.55)
-    drawing.arrow((left + 0.42, y_y), (right - 0.42, y_y), color=MUTED, dashed=True)
-    drawing.arrow((left + 0.42, y_y - 0.2), (right - 0.42, y_s + 0.2), color=MUTED, dashed=True)
-    for x in columns:
-        asked = x - 0.2
-        drawing.arrow((left, y_s - 0.3), (left, y_bus), (asked, y_bus), (asked, y_a - 0.27), color=DECODER)
-    for y, label, formula in (
-        (y_y, "generate", r"$p(y_i)=g(y_{i-1},s_i,c_i)$"),
-        (y_s, "update", r"$s_i=f(s_{i-1},y_{i-1},c_i)$"),
-        (y_c, "look", r"$c_i=\sum_j\alpha_{ij}h_j$"),
-        (y_a, "compare", r"$\alpha_{ij}\propto\exp a(s_{i-1},h_j)$"),
-    ):
-        drawing.write(9.35, y + 0.17, label, 9.5, ha="right", weight="bold", color=MUTED)
-        drawing.write(9.35, y - 0.17, formula, 11, ha="right")
+    if until is not None and until not in _STAGES:
+        raise CourseError(f"there is no stage {until!r} in a step: choose one of {', '.join(_STAGES)}")
+    names = list(_STAGES)
+    shown = names[: names.index(until or "generate") + 1]
+    told = " ".join(["One step of RNNsearch.", *(_STAGES[stage] for stage in shown)])
+    drawing = Diagram(9.4, 6.8 if "update" in shown else 5.6, told)
+    thick = [0.8 + 7 * weight for weight in weights]
+    _step_read(drawing)
+    if "compare" in shown:
+        _step_compare(drawing, thick if "look" in shown else [1.2] * len(thick))
+    if "look" in shown:
+        _step_look(drawing, thick)
+    if "update" in shown:
+        _step_update(drawing)
+    if "generate" in shown:
+        _step_generate(drawing)
+    for x, y, name, color in _STEP_NAMES.get(until or "", ()):
+        drawing.write(x, y, name, 10.5, color=color, ha="left", style="italic")
     return drawing
+
+
+_STEP_NAMES: dict[str, tuple[tuple[Number, Number, str, str], ...]] = {
+    "compare": ((1.42, 3.5, "query", DECODER), (2.72, 1.94, "key", CONTEXT)),
+    "look": ((6.02, 3.5, "weight × value", CONTEXT),),
+    "update": (
+        (4.84, 4.55, "context", CONTEXT),
+        (2.55, 4.92, "state", DECODER),
+        (2.95, 5.92, "word just written", MUTED),
+    ),
+    "generate": (  # and those of the update, which the whole step needs
+        (4.84, 4.55, "context", CONTEXT),
+        (2.55, 4.92, "state", DECODER),
+        (4.78, 5.72, "state", DECODER),
+        (6.02, 5.72, "context", CONTEXT),
+        (2.3, 6.52, "word just written", MUTED),
+    ),
+}
+
+
+def _step_label(drawing: Diagram, y: Number, label: str, formula: str) -> None:
+    drawing.write(9.35, y + 0.17, label, 9.5, ha="right", weight="bold", color=MUTED)
+    drawing.write(9.35, y - 0.17, formula, 11, ha="right")
+
+
+def _step_read(drawing: Diagram) -> None:
+    for index, x in _COLUMNS.items():
+        drawing.node(x, 0.4, f"$x_{index}$", "word")
+        drawing.node(x, _Y_H, f"$h_{index}$", "encoder")
+        drawing.arrow((x, 0.7), (x, _Y_H - 0.3), color=ENCODER)
+    columns = list(_COLUMNS.values())
+    for a, b in zip(columns, columns[1:], strict=False):
+        drawing.arrow((a + 0.35, _Y_H + 0.08), (b - 0.35, _Y_H + 0.08), color=ENCODER, width=1)
+        drawing.arrow((b - 0.35, _Y_H - 0.08), (a + 0.35, _Y_H - 0.08), color=BACKWARD, width=1)
+
+
+def _step_compare(drawing: Diagram, thick: Sequence[float]) -> None:
+    drawing.node(_LEFT, _Y_S, "$s_{i-1}$", "decoder", 0.8)
+    drawing.arrow((0.2, _Y_S), (_LEFT - 0.42, _Y_S), color=DECODER)
+    for (index, x), width in zip(_COLUMNS.items(), thick, strict=True):
+        drawing.arrow((x, _Y_H + 0.29), (x, _Y_A), color=CONTEXT, width=width, head=False)
+        drawing.disc(x, _Y_A, f"$\\alpha_{{i{index.strip('{}')}}}$", "context", 0.33, 11.5)
+        way = (_LEFT, _Y_S - 0.3), (_LEFT, _Y_BUS), (x - 0.2, _Y_BUS), (x - 0.2, _Y_A - 0.27)
+        drawing.arrow(*way, color=DECODER)
+    _step_label(drawing, _Y_A, "compare", r"$\alpha_{ij}\propto\exp a(s_{i-1},h_j)$")
+
+
+def _step_look(drawing: Diagram, thick: Sequence[float]) -> None:
+    for x, width in zip(_COLUMNS.values(), thick, strict=True):
+        drawing.arrow((x, _Y_A), (_X_C, _Y_C), color=CONTEXT, width=width, head=False)
+    drawing.disc(_X_C, _Y_C, "$c_i$", "context", 0.32, 13)
+    _step_label(drawing, _Y_C, "look", r"$c_i=\sum_j\alpha_{ij}h_j$")
+
+
+def _step_update(drawing: Diagram) -> None:
+    drawing.node(_X_C, _Y_S, "$s_i$", "decoder", 0.8)
+    drawing.node(_LEFT, _Y_Y, "$y_{i-1}$", "word", 0.8)
+    drawing.arrow((_LEFT, _Y_S + 0.3), (_LEFT, _Y_Y - 0.3), color=DECODER)
+    drawing.arrow((_LEFT + 0.42, _Y_S), (_X_C - 0.42, _Y_S), color=DECODER)
+    drawing.arrow((_X_C + 0.42, _Y_S), (_X_C + 1.2, _Y_S), color=DECODER)
+    drawing.arrow((_X_C, _Y_C + 0.33), (_X_C, _Y_S - 0.3), color=CONTEXT)
+    drawing.arrow((_LEFT + 0.42, _Y_Y - 0.2), (_X_C - 0.42, _Y_S + 0.2), color=MUTED, dashed=True)
+    _step_label(drawing, _Y_S, "update", r"$s_i=f(s_{i-1},y_{i-1},c_i)$")
+
+
+def _step_generate(drawing: Diagram) -> None:
+    drawing.node(_X_C, _Y_Y, "$y_i$", "word", 0.8)
+    drawing.arrow((_X_C, _Y_S + 0.3), (_X_C, _Y_Y - 0.3), color=DECODER)
+    drawing.arrow((_X_C + 0.3, _Y_C + 0.15), (_X_C + 0.42, _Y_Y - 0.1), color=CONTEXT, bend=0.55)
+    drawing.arrow((_LEFT + 0.42, _Y_Y), (_X_C - 0.42, _Y_Y), color=MUTED, dashed=True)
+    _step_label(drawing, _Y_Y, "generate", r"$p(y_i)=g(y_{i-1},s_i,c_i)$")
 
 
 def draw_rnnsearch_unrolled(

@@ -17,6 +17,7 @@ from course_pkg.diagrams import (
     draw_rnnsearch_unrolled,
 )
 from course_pkg.drawing import svg
+from course_pkg.notation import CourseError
 
 DRAWINGS = [draw_encoder_decoder, draw_birnn, draw_rnnsearch_step, draw_rnnsearch_unrolled, draw_bptt]
 
@@ -152,3 +153,29 @@ def test_nothing_overlaps_or_leaves_the_card(draw):
     for box in (*boxes, *written):
         assert picture.bbox.x0 < box.x0 and box.x1 < picture.bbox.x1
         assert picture.bbox.y0 < box.y0 and box.y1 < picture.bbox.y1
+
+
+STAGES = ["read", "compare", "look", "update", "generate"]
+
+
+def test_a_step_grows_by_one_stage_at_a_time():
+    """Each stage keeps what stood there, adds something, and ends in the whole drawing."""
+    shown = [set(labels(draw_rnnsearch_step(until=stage))) for stage in STAGES]
+    named = {"query", "key", "weight × value", "context", "state", "word just written"}
+    for before, after in zip(shown, shown[1:], strict=False):
+        assert before - named < after - named
+    assert shown[-1] - named == set(labels(draw_rnnsearch_step()))
+    assert "$c_i$" not in shown[1] and "$s_i$" not in shown[2] and "$y_i$" not in shown[3]
+    descriptions = [draw_rnnsearch_step(until=stage).description for stage in STAGES]
+    assert all(after.startswith(before) for before, after in zip(descriptions, descriptions[1:], strict=False))
+    with pytest.raises(CourseError, match="no stage 'lok'"):
+        draw_rnnsearch_step(until="lok")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_no_name_of_an_arrow_lies_on_another_text(stage):
+    picture = draw_rnnsearch_step(until=stage)
+    renderer = picture.canvas.get_renderer()
+    texts = [t for t in picture.paper.texts if not isinstance(t, Annotation)]
+    boxes = [t.get_window_extent(renderer) for t in texts]
+    assert [(a, b) for a, b in combinations(range(len(boxes)), 2) if boxes[a].overlaps(boxes[b])] == []
