@@ -70,7 +70,7 @@ function render({ model, el }) {
   let results = asResults(store.read(), sizes);
   let [at, phase, way] = [0, "read", "covered"];
   let [built, chosen] = [[], null]; // numbers of words; the chosen place in the row
-  let stays = true;
+  let [stays, last] = [true, null]; // last: what was judged last
 
   const live = announcer();
   const [tabs, hint, sentence, row, tools, pool, verdict, next, report] = [
@@ -127,8 +127,8 @@ function render({ model, el }) {
   }
 
   function finish() {
-    const one = score(current().words, built.map(text));
-    results = results.map((old, index) => (index === at ? { ...old, [way]: one } : old));
+    last = score(current().words, built.map(text));
+    results = results.map((old, index) => (index === at ? { ...old, [way]: last } : old));
     stays = store.write(results.map((old, index) => ({ ...old, size: sizes[index] })));
     phase = "judged";
     draw();
@@ -218,18 +218,17 @@ function render({ model, el }) {
     }[phase];
     drawSentence();
     drawBuilding();
-    const one = results[at][way];
     verdict.hidden = phase !== "judged";
     if (phase === "judged") {
-      verdict.textContent = `${way === "covered" ? "Covered" : "In sight"}: ${one.order} of ${size} words in the right order (${percent(one.order, size)}), ${one.place} in exactly ${one.place === 1 ? "its" : "their"} place.`;
+      verdict.textContent = `${way === "covered" ? "Covered" : "In sight"}: ${last.order} of ${size} words in the right order (${percent(last.order, size)}), ${last.place} in exactly ${last.place === 1 ? "its" : "their"} place.`;
     }
-    const last = at === sentences.length - 1;
+    const longest = at === sentences.length - 1;
     next.replaceChildren(...{
       read: () => [button("Cover it", () => start(at, "covered", "build"))],
       build: () => [button("Done", finish), button("Read it again", () => start(at, "covered", "read"))].slice(0, way === "covered" ? 2 : 1),
       judged: () => way === "covered"
         ? [button("Again, with it in sight", () => start(at, "sight", "build"))]
-        : last ? [button("Once more from the shortest", () => start(0, "covered", "read"))] : [button(`Go on to ${sizes[at + 1]} words`, () => start(at + 1, "covered", "read"))],
+        : longest ? [button("Once more from the shortest", () => start(0, "covered", "read"))] : [button(`Go on to ${sizes[at + 1]} words`, () => start(at + 1, "covered", "read"))],
     }[phase]());
     next.firstChild.classList.add("main");
     drawReport();
@@ -259,9 +258,14 @@ function render({ model, el }) {
     );
   }
 
+  const unwatch = store.watch(() => {
+    results = asResults(store.read(), sizes);
+    drawReport();
+  });
   el.append(root);
   draw();
   return () => {
+    unwatch();
     live.stop();
     root.remove();
   };

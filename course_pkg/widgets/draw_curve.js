@@ -244,12 +244,10 @@ function render({ model, el }) {
   chart.addEventListener("pointermove", move);
   chart.addEventListener("pointerup", lift);
   chart.addEventListener("pointercancel", lift);
-  const elsewhere = (event) => {
-    if (event.key !== store.key) return;
+  const unwatch = store.watch(() => {
     guess = asGuess(store.read(), count, top);
     place(true);
-  };
-  window.addEventListener("storage", elsewhere);
+  });
   el.append(root);
   layout();
   let before = chart.clientWidth;
@@ -262,7 +260,7 @@ function render({ model, el }) {
   watcher.observe(chart);
   return () => {
     watcher.disconnect();
-    window.removeEventListener("storage", elsewhere);
+    unwatch();
     root.remove();
   };
 }

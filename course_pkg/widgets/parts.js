@@ -39,9 +39,11 @@ export function shape(tag, attributes = {}, ...children) {
   return node;
 }
 
+const heldHere = new Map();
+
 /** What a reader leaves under `key`: in this browser alone, or only as long as the page where storage is refused. */
 export function memory(key) {
-  let held = null;
+  let own = false;
   const storage = (use) => {
     try {
       return use(window.localStorage);
@@ -49,22 +51,36 @@ export function memory(key) {
       return null;
     }
   };
+  const tell = () => {
+    own = true;
+    globalThis.dispatchEvent?.(new CustomEvent("course-kept", { detail: key }));
+    own = false;
+  };
   return {
-    key,
     read() {
       try {
-        return JSON.parse(storage((store) => store.getItem(key)) ?? held);
+        return JSON.parse(storage((store) => store.getItem(key)) ?? heldHere.get(key) ?? null);
       } catch {
         return null;
       }
     },
+    /** Says whether it will last. */
     write(value) {
-      held = JSON.stringify(value);
-      return storage((store) => (store.setItem(key, held), true)) === true;
+      heldHere.set(key, JSON.stringify(value));
+      const lasting = storage((store) => (store.setItem(key, heldHere.get(key)), true)) === true;
+      tell();
+      return lasting;
     },
     forget() {
-      held = null;
+      heldHere.delete(key);
       storage((store) => store.removeItem(key));
+      tell();
+    },
+    /** Calls when another widget, here or on another page of the site, has changed it; returns how to stop. */
+    watch(changed) {
+      const listener = (event) => (event.type === "storage" ? event.key === key || event.key === null : event.detail === key && !own) && changed();
+      for (const type of ["storage", "course-kept"]) window.addEventListener(type, listener);
+      return () => ["storage", "course-kept"].forEach((type) => window.removeEventListener(type, listener));
     },
   };
 }
