@@ -1,7 +1,8 @@
 import { alphaColour, announcer, asPng, asSvg, button, checkbox, download, element, fromAddress, inkOn, nextPlace, slider, stepper, toAddress, tokenLine, twoDigits } from "./parts.js";
 
-const NUMBERED = 400; // cells; a larger matrix is colour alone
-const SHADES = Array.from({ length: 101 }, (_, percent) => `background: ${alphaColour(percent / 100)}; color: ${inkOn(percent / 100)};`);
+const NUMBERED = 400; // cells; a larger matrix is colour alone, and on a canvas, to stay quick
+const COLOURS = Array.from({ length: 101 }, (_, percent) => alphaColour(percent / 100));
+const SHADES = COLOURS.map((colour, percent) => `background: ${colour}; color: ${inkOn(percent / 100)};`);
 
 const argmax = (row) => row.indexOf(Math.max(...row));
 const entropy = (row) => row.reduce((sum, p) => (p > 0 ? sum - p * Math.log(p) : sum), 0);
@@ -26,7 +27,11 @@ function panel(view, hands, linked, beside) {
   const target = tokenLine(`Target: ${view.name}`, { onChoose: (index) => hands.step(index), onHover: (index) => index !== null && hands.step(index) });
   const source = tokenLine(`Source: ${view.name}`, { onChoose: hands.gaze, onHover: hands.hover });
   const table = element("table", { class: "course-alpha" });
-  const frame = element("div", { class: "course-scroll", tabindex: 0, role: "region", "aria-label": `Attention weights: ${view.name}` }, table);
+  const canvas = element("canvas", { "aria-hidden": "true", width: 0, height: 0 });
+  const frame = element("div", { class: "course-scroll", tabindex: 0, role: "region", "aria-label": `Attention weights: ${view.name}` }, canvas, table);
+  const watch = new ResizeObserver(() => shown && isLarge() && place());
+  watch.observe(table);
+  const isLarge = () => shown.source.length * shown.target.length > NUMBERED;
   const said = element("p", { class: "course-said" });
   let shown = null;
   let cells = [];
@@ -42,28 +47,53 @@ function panel(view, hands, linked, beside) {
     cells = shown.target.map((_, i) => shown.source.map((_, j) => ({ percent: -1, isPeak: false, node: element("td", { class: linked(shown, i, j) && "is-gold" }) })));
     const rows = shown.target.map((token, i) => element("tr", {}, element("th", { scope: "row" }, element("bdi", { text: token })), ...cells[i].map(({ node }) => node)));
     table.replaceChildren(element("thead", {}, head), element("tbody", {}, ...rows));
-    table.classList.toggle("is-small", shown.source.length * shown.target.length > NUMBERED);
+    table.classList.toggle("is-small", isLarge());
+    canvas.hidden = !isLarge();
   }
 
   /** Only what changes is touched. */
-  function shade(cell, weight) {
-    const percent = Math.round(weight * 100);
-    if (cell.percent === percent) return false;
-    cell.percent = percent;
-    cell.node.style.cssText = SHADES[percent];
-    return true;
-  }
-
   function paint(weights) {
     shown.weights = weights;
-    const numbered = weights.length * weights[0].length <= NUMBERED;
+    if (isLarge()) return place();
     weights.forEach((row, i) => {
       const peak = argmax(row);
       row.forEach((weight, j) => {
         const cell = cells[i][j];
-        if (shade(cell, weight) && numbered) cell.node.textContent = shortWeight(weight);
+        const percent = Math.round(weight * 100);
+        if (cell.percent !== percent) {
+          cell.percent = percent;
+          cell.node.style.cssText = SHADES[percent];
+          cell.node.textContent = shortWeight(weight);
+        }
         if (cell.isPeak !== (j === peak)) cell.isPeak = cell.node.classList.toggle("is-peak", j === peak);
       });
+    });
+  }
+
+  /** The canvas lies below the empty cells of a large table, which keep the headers, the rings and the pointer. */
+  function place() {
+    const [first, all] = [cells[0][0].node.getBoundingClientRect(), table.getBoundingClientRect()];
+    if (!first.width) return;
+    const [fine, pitch, size] = [window.devicePixelRatio || 1, first.width + 1, first.width];
+    const [width, height] = [pitch * shown.source.length, pitch * shown.target.length];
+    const layout = [first.left - all.left, first.top - all.top, width, height, fine].join();
+    if (canvas.dataset.layout !== layout) {
+      canvas.dataset.layout = layout;
+      [canvas.width, canvas.height] = [width * fine, height * fine];
+      Object.assign(canvas.style, { left: `${first.left - all.left}px`, top: `${first.top - all.top}px`, width: `${width}px`, height: `${height}px` });
+    }
+    const context = canvas.getContext("2d");
+    context.setTransform(fine, 0, 0, fine, 0, 0);
+    context.clearRect(0, 0, width, height);
+    shown.weights.forEach((row, i) => {
+      const peak = argmax(row);
+      row.forEach((weight, j) => {
+        context.fillStyle = COLOURS[Math.round(weight * 100)];
+        context.fillRect(j * pitch, i * pitch, size, size);
+      });
+      context.strokeStyle = inkOn(row[peak]);
+      context.lineWidth = 1.5;
+      context.strokeRect(peak * pitch + 2, i * pitch + 2, size - 4, size - 4);
     });
   }
 
@@ -129,7 +159,7 @@ function panel(view, hands, linked, beside) {
   frame.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && hands.hover(null));
   const lines = element("div", { class: "course-lines" }, element("span", { text: "source" }), source.node, element("span", { text: "target" }), target.node);
   const title = hands.many ? [element("h4", { text: view.name })] : [];
-  return { node: element("section", { class: "course-panel" }, ...title, lines, said, element("div", { class: "course-body" }, ...beside, frame)), build, paint, point, said, shown: () => shown };
+  return { node: element("section", { class: "course-panel" }, ...title, lines, said, element("div", { class: "course-body" }, ...beside, frame)), build, paint, point, said, shown: () => shown, stop: () => watch.disconnect() };
 }
 
 /** The five likeliest words, with `c_i := h_j`. */
@@ -206,6 +236,7 @@ function render({ model, el }) {
     live.node,
   );
 
+  const isLast = () => at.moment >= labels.length - 1; // what steering was computed for
   const count = () => panels[0].shown().target.length;
   const stepOf = (token) => (at.folded ? rowsOf[0].findIndex(({ places }) => places.includes(token)) : token);
   const tokenOf = (step) => (at.folded ? rowsOf[0][step].places[0] : step);
@@ -240,6 +271,7 @@ function render({ model, el }) {
     at.step = stepOf(token);
     rebuild();
     repaint();
+    keep();
   }
 
   function go(step) {
@@ -258,7 +290,7 @@ function render({ model, el }) {
 
   function show() {
     const column = at.passing ?? at.pinned;
-    const words = steers && !at.folded && column !== null ? steer.picks[at.step][column].map((pick, place) => ({ word: steer.words[pick], share: steer.shares[at.step][column][place] })) : [];
+    const words = steers && !at.folded && isLast() && column !== null ? steer.picks[at.step][column].map((pick, place) => ({ word: steer.words[pick], share: steer.shares[at.step][column][place] })) : [];
     const told = panels.map((one, place) => {
       const { target, source, weights } = one.shown();
       const step = Math.min(at.step, target.length - 1);
@@ -282,6 +314,7 @@ function render({ model, el }) {
     const own = target[at.step];
     let text = "Turn the gaze: drag along the source, or tap a source word.";
     if (at.folded) text = "The gaze turns piece by piece: unfold the words to steer it.";
+    if (!isLast()) text = "The gaze can be turned at the last moment of training.";
     if (words.length) text = `Looking at ${source[column]} alone, it writes ${words[0].word}${words[0].word === own ? " all the same" : ` instead of ${own}`}.`;
     turn.show(text, words, own);
     return words.length ? `${text} ${words.map(({ word, share }) => `${word} ${twoDigits(share)}`).join(", ")}.` : "";
@@ -362,6 +395,7 @@ function render({ model, el }) {
   return () => {
     steps.stop();
     live.stop();
+    panels.forEach((one) => one.stop());
     model.off("change:step", fromPython);
     window.removeEventListener("hashchange", recall);
     root.remove();
