@@ -23,7 +23,7 @@ PACKAGE = ROOT / "course_pkg"
 MODULES = sorted(module.name for module in pkgutil.iter_modules([str(PACKAGE)]) if module.name != "__main__")
 NOTEBOOKS = sorted((ROOT / "book").glob("*.ipynb"))
 # Parts of `toy`, tested through it.
-TESTED_ELSEWHERE = {"toy_grammar": "toy", "toy_lexicon": "toy", "toy_sampler": "toy"}
+TESTED_ELSEWHERE = {"toy_grammar": "toy", "toy_lexicon": "toy", "toy_sampler": "toy", "widgets": "widgets_base"}
 
 
 def load(name: str):

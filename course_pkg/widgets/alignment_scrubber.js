@@ -28,7 +28,7 @@ function panel(view, hands, linked, beside) {
   const source = tokenLine(`Source: ${view.name}`, { onChoose: hands.gaze, onHover: hands.hover });
   const table = element("table", { class: "course-alpha" });
   const canvas = element("canvas", { "aria-hidden": "true", width: 0, height: 0 });
-  const frame = element("div", { class: "course-scroll", tabindex: 0, role: "region", "aria-label": `Attention weights: ${view.name}` }, canvas, table);
+  const frame = element("div", { class: "course-scroll", tabindex: 0, role: "group", "aria-label": `Attention weights: ${view.name}` }, canvas, table);
   const watch = new ResizeObserver(() => shown && isLarge() && place());
   watch.observe(table);
   const isLarge = () => shown.source.length * shown.target.length > NUMBERED;
