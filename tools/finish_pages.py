@@ -131,6 +131,8 @@ def policy_tag() -> str:
 def finish_page(site: Site, page: Path, text: str) -> str:
     """One page under the policy, with the front end that it uses and no other."""
     text = COMMENT.sub("", text)
+    # A script chooses light or dark at once; without scripts "auto" would be neither.
+    text = text.replace('data-theme="auto"', 'data-theme="light"', 1)
     text = re.sub(r'\s*<link[^>]*href="[^"]*sphinx-thebe\.css[^>]*>', "", text)
     text = outside_styles(site, page, outside_handlers(page, outside_scripts(site, page, text)))
     static, last = site.root / "_static", ""
