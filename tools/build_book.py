@@ -123,6 +123,8 @@ def main() -> None:
     arguments = parser.parse_args()
     notebooks = {path: path for path in book_notebooks()} if arguments.stored else executed_notebooks()
     html = arguments.to.resolve()
+    if html.is_dir() and any(html.iterdir()) and not (html / "_static").is_dir():
+        sys.exit(f"{html} holds something else than pages, and would be emptied: name a new folder.")
     if not build_pages(notebooks, html):
         print("The pages are up to date.")
     print(f"\nOpen {(html / 'index.html').as_uri()}\nor run `make serve` and open http://127.0.0.1:8000/")
