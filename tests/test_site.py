@@ -247,6 +247,11 @@ def test_the_policy_allows_no_inline_script_and_no_other_address() -> None:
     assert not re.search(r"https?:|\*|unsafe-eval", finish_pages.POLICY)
 
 
+def test_the_documented_policy_is_the_pages_policy() -> None:
+    text = " ".join((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split())
+    assert finish_pages.POLICY in text
+
+
 def test_the_front_door_and_the_page_for_a_wrong_address_work_anywhere(tmp_path: Path) -> None:
     book = tmp_path / "book"
     book.mkdir()
