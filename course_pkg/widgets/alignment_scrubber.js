@@ -158,7 +158,7 @@ function panel(view, hands, linked, beside) {
   });
   frame.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && hands.hover(null));
   const lines = element("div", { class: "course-lines" }, element("span", { text: "source" }), source.node, element("span", { text: "target" }), target.node);
-  const title = hands.many ? [element("h4", { text: view.name })] : [];
+  const title = hands.many ? [element("p", { class: "course-name", text: view.name })] : [];
   return { node: element("section", { class: "course-panel" }, ...title, lines, said, element("div", { class: "course-body" }, ...beside, frame)), build, paint, point, said, shown: () => shown, stop: () => watch.disconnect() };
 }
 
