@@ -73,7 +73,7 @@ FAULTS = [
     Fault(8, "possible links that are not sure count as errors", "metrics",
           "found_possible += len(links & (allowed | certain))", "found_possible += len(links & certain)"),
     Fault(8, "a posterior that forgets α", "inference",
-          "joint = np.log(weights.astype(np.float64)) + log_probs", "joint = 0 * weights.astype(np.float64) + log_probs"),
+          "joint = np.log(weights.astype(np.float64)) + log_probs", "joint = 0 * weights + log_probs"),
     Fault(9, "a patient that is not sick", "gallery",
           "weights = scores.softmax(dim=-1)",
           "weights = scores.masked_fill(~memory.mask, -torch.inf).softmax(dim=-1)"),
