@@ -1,0 +1,168 @@
+"""The pages in a real browser: built once from the stored outputs, served below a prefix, watched for errors.
+
+A plugin of pytest (see ``conftest.py``). Every test gets pages of one browser; what a page logs as an error, asks of
+another address, or does not find is kept in `Watched.problems`.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, Request, Response, sync_playwright
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+import find_browser  # noqa: E402
+
+STORED = ROOT / "_build/stored"
+PREFIX = "/a-project/deep/"  # where a site may live; nothing in it may depend on that
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+
+
+# --- the pages, once ----------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """One process at a time, also among the workers of one run."""
+    import fcntl
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def build_stored(to: Path) -> None:
+    """Copy the pages of the stored outputs to a folder; they are made again only where their inputs changed."""
+    if to.exists():
+        return
+    command = [sys.executable, str(ROOT / "tools/build_book.py"), "--stored", "--to", str(STORED)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, f"the book cannot be built from its stored outputs:\n{done.stdout}{done.stderr}"
+    shutil.copytree(STORED, to.with_suffix(".part"))
+    to.with_suffix(".part").rename(to)
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with the built pages, the same for all workers of a run."""
+    shared = tmp_path_factory.getbasetemp()
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        shared = shared.parent
+    with locked(STORED.with_suffix(".lock")):
+        build_stored(shared / "pages")
+    return shared / "pages"
+
+
+# --- served -------------------------------------------------------------------------------------------------------
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Serves a folder below a prefix, and nothing outside it."""
+
+    def translate_path(self, path: str) -> str:
+        if not path.startswith(PREFIX):
+            return os.path.join(self.directory, "outside the prefix")
+        return super().translate_path("/" + path.removeprefix(PREFIX))
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """The address below which a folder is served, on a free port of this machine."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}{PREFIX}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.fixture(scope="session")
+def address(site: Path) -> Iterator[str]:
+    """Where the pages are served."""
+    with served(site) as url:
+        yield url
+
+
+# --- watched ------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Watched:
+    """A page of the browser and all that went wrong on it."""
+
+    page: Page
+    home: str
+    problems: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page.on("console", lambda said: said.type == "error" and self.problems.append(f"console: {said.text}"))
+        self.page.on("pageerror", lambda error: self.problems.append(f"uncaught: {error}"))
+        self.page.on("request", self._asked)
+        self.page.on("requestfailed", lambda request: self.problems.append(f"failed: {request.url}"))
+        self.page.on("response", self._answered)
+
+    def _asked(self, request: Request) -> None:
+        local = urlsplit(request.url).scheme in {"data", "blob"} or request.url.startswith(self.home)
+        if not local:
+            self.problems.append(f"foreign request: {request.url}")
+
+    def _answered(self, response: Response) -> None:
+        if response.status >= 400:
+            self.problems.append(f"{response.status}: {response.url}")
+
+    def open(self, path: str) -> Page:
+        """Go to a page of the site and wait until all of it is there."""
+        self.page.goto(self.home + path, wait_until="load")
+        self.page.wait_for_load_state("networkidle")
+        return self.page
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """One browser a worker; skipped without, but a failure where ``CI`` is ``true``."""
+    command = find_browser.find()
+    if command is None:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(find_browser.ADVICE)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=command, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def opened(browser: Browser, home: str, **options: object) -> Iterator[Watched]:
+    """A fresh profile with one page; mouse, keyboard and touch are there. `open` takes a path from ``home``."""
+    settings = {"viewport": WIDE, "has_touch": True, "reduced_motion": "reduce", "color_scheme": "light", **options}
+    context: BrowserContext = browser.new_context(**settings)
+    context.set_default_timeout(10_000)
+    try:
+        yield Watched(context.new_page(), home)
+    finally:
+        context.close()
