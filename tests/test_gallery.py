@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from course_pkg import gallery
+from course_pkg import gallery, results
 from course_pkg.batching import Batch
 from course_pkg.gallery import CHECKS, PATIENTS, SIZES, WORDS, patient
 from course_pkg.models import rnnsearch
@@ -136,3 +136,48 @@ def test_the_two_healthy_models_are_the_packages_own():
 def test_an_unknown_patient_is_one_clear_line():
     with pytest.raises(CourseError, match=r"no patient 'flu'.*no mask"):
         patient("flu")
+
+
+# -- what was measured ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def stored():
+    return results.read("gallery")
+
+
+def test_every_patient_was_measured(stored):
+    names = [one.name for one in PATIENTS]
+    assert [row["patient"] for row in stored["rows"]] == names == list(stored["looks"])
+    for looks in stored["looks"].values():
+        for sentence, together, alone in zip(stored["sentences"], looks["together"], looks["alone"], strict=True):
+            rows, columns = len(sentence["target"]), len(sentence["source"])
+            assert torch.tensor(together).shape == (rows, len(stored["sentences"][0]["source"]))
+            assert torch.tensor(alone).shape == (rows, columns)
+
+
+def test_the_trained_models_show_the_signs(stored):
+    looks = {name: [torch.tensor(one) for one in found["together"]] for name, found in stored["looks"].items()}
+    alone = {name: [torch.tensor(one) for one in found["alone"]] for name, found in stored["looks"].items()}
+    moved = {name: torch.tensor(found["moved"]) for name, found in stored["looks"].items()}
+    widths = [len(sentence["source"]) for sentence in stored["sentences"]]
+    fed = stored["fed"]["step"]
+
+    def company(name):
+        pairs = zip(looks[name], alone[name], widths, strict=True)
+        return max(float((a[:, :size] - b).abs().max()) for a, b, size in pairs)
+
+    for name in ("healthy", "healthy, reads backwards", "the new state asks"):
+        assert company(name) < 0.002
+        assert all((one[:, n:] == 0).all() for one, n in zip(looks[name], widths, strict=True))
+        assert all((one.sum(-1) - 1).abs().max() < 0.01 for one in looks[name])
+    assert max(float(one[:, n:].sum(1).max()) for one, n in zip(looks["no mask"][1:], widths[1:], strict=True)) > 0.3
+    assert (looks["wrong axis"][1].sum(-1) - 1).abs().max() > 0.2 and (alone["wrong axis"][1] == 1).all()
+    assert all((one - one[0]).abs().max() < 0.002 for one in looks["no tanh"])
+    assert looks["no tanh"][0][0].max() > 2 / widths[0], "not even"
+    assert all((one[:, :n] - 1 / n).abs().max() < 0.001 for one, n in zip(looks["frozen v_a"], widths, strict=True))
+    assert company("padding read first") > 0.02
+    transposed = alone["transposed picture"][0]
+    assert (transposed.sum(0) - 1).abs().max() < 0.01 < (transposed.sum(1) - 1).abs().max()
+    assert moved["healthy"][fed] == 0 < moved["healthy"][fed + 1]
+    assert moved["the new state asks"][fed - 1] == 0 < moved["the new state asks"][fed]
