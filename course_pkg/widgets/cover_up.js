@@ -77,7 +77,7 @@ function render({ model, el }) {
     element("div", { class: "tabs", role: "group", "aria-label": "Length of the sentence" }),
     element("p", { class: "hint" }),
     element("div", { class: "sentence" }),
-    element("div", { class: "tiles row", role: "group", "aria-label": "Your sentence" }),
+    element("div", { class: "tiles built", role: "group", "aria-label": "Your sentence" }),
     element("div", { class: "buttons" }),
     element("div", { class: "tiles pool", role: "group", "aria-label": "Words still to place" }),
     element("p", { class: "verdict" }),

@@ -174,7 +174,7 @@ function render({ model, el }) {
 
   function axes() {
     const { left, right, x, y, bottom } = scale;
-    const group = shape("g", { class: "axes", "aria-hidden": "true" });
+    const group = shape("g", { class: scale.band < 52 ? "axes tight" : "axes", "aria-hidden": "true" });
     const every = [1, 2, 5, 10, 20, 25, 50, 100].find((size) => top / size <= 5) ?? top;
     for (let value = 0; value <= top; value += every) {
       group.append(shape("line", { x1: left, x2: right, y1: y(value), y2: y(value) }));
