@@ -191,7 +191,7 @@ def test_the_lock_of_the_front_end_names_versions_and_no_server() -> None:
 PAGE = f"""<html data-theme="auto"><head><meta charset="utf-8" /><!-- a comment --><style>p {{ color: red }}</style>
 <script data-cfasync="false">first()</script><script src="../_static/second.js"></script><script>third()</script>
 <script>window.MathJax = {{}}</script><script src="https://cdn.example/npm/mathjax@3/es5/tex.js"></script>
-<script>const THEBE_JS_URL = "https://unpkg.example/thebe"</script></head>
+<script>const THEBE_JS_URL = "https://unpkg.example/thebe"</script><script>var late = 1;</script></head>
 <body><button class="b" onclick="window.print()">Print</button>
 <script type="application/json">{widget_pages.data_block({"t": "thebe <script>"})}</script></body></html>"""
 
@@ -209,12 +209,21 @@ def test_inline_scripts_and_styles_become_files_in_their_order(finished: tuple[P
     texts = [(root / "book" / source).resolve() for source in sources]
     assert [path.read_text() if path.parent.name == "inline" else path.name for path in texts] == [
         "first()\n",
+        "var late = 1;\n",  # a setting comes before what reads it
         "second.js",
         "third()\n",
     ]
     style = re.search(r'<link rel="stylesheet" href="([^"]*inline[^"]*)">', page)
     assert style and (root / "book" / style[1]).read_text() == "p { color: red }\n"
     assert "<style" not in page and "<!--" not in page
+
+
+def test_scripts_of_the_head_wait_for_the_page_except_the_one_that_chooses_its_colours(
+    finished: tuple[Path, str],
+) -> None:
+    _, page = finished
+    kinds = re.findall(r"<script ([\w-]+)", page.partition("</head>")[0])
+    assert kinds == ["data-cfasync", "defer", "defer", "defer"]
 
 
 def test_a_page_has_the_policy_first_and_nothing_from_elsewhere(finished: tuple[Path, str]) -> None:

@@ -19,6 +19,7 @@ POLICY = (
     "img-src 'self' data: blob:; font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'"
 )
 SCRIPT = re.compile(r"<script((?:\s[^>]*)?)>(.*?)</script>", re.DOTALL)
+SETTING = re.compile(r"\s*(var|let|const)\s")
 STYLE = re.compile(r"<style[^>]*>(.*?)</style>", re.DOTALL)
 COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 HANDLER = re.compile(r'(<[a-zA-Z][^<>]*?)\son(\w+)="([^"]*)"')
@@ -99,6 +100,40 @@ def outside_scripts(site: Site, page: Path, text: str) -> str:
     return SCRIPT.sub(replace, text)
 
 
+def settings_first(text: str) -> str:
+    """The page with the inline scripts of its head that only declare a setting joined, before all that may read it.
+
+    The stack declares some after the script that wants them, and relies on that script waiting for the page.
+    """
+    head, mark, body = text.partition("</head>")
+    found = [match for match in SCRIPT.finditer(head) if not match[1] and SETTING.match(match[2])]
+    kept = [match[2].strip() for match in found if not UNUSED.search(match[2])]
+    for match in found:
+        head = head.replace(match[0], "", 1)
+    place = head.find("<script src=")
+    place = len(head) if place < 0 else place
+    if kept:
+        head = head[:place] + "<script>{}</script>\n".format("\n".join(kept)) + head[place:]
+    return head + mark + body
+
+
+def together(text: str) -> str:
+    """The page with the scripts of its head fetched side by side and run, in order, once the page is read.
+
+    A browser that meets a policy in a page looks ahead for no script: each would wait for the one before it. Only the
+    first script stays as it is: it chooses light or dark before anything is painted.
+    """
+    head, mark, body = text.partition("</head>")
+
+    def replace(match: re.Match[str]) -> str:
+        attributes = match[1]
+        if " src=" not in attributes or re.search(r"\b(defer|async|data-cfasync)\b", attributes):
+            return match[0]
+        return f"<script defer{attributes}>{match[2]}</script>"
+
+    return SCRIPT.sub(replace, head) + mark + body
+
+
 def outside_styles(site: Site, page: Path, text: str) -> str:
     """The page without inline style sheets: each is a file, in its place."""
     return STYLE.sub(
@@ -117,10 +152,13 @@ def outside_handlers(page: Path, text: str) -> str:
     return HANDLER.sub(replace, text)
 
 
-def with_head(text: str, first: str = "", last: str = "") -> str:
-    """The page with more at the beginning and at the end of its head."""
+def with_head(text: str, first: str, last: str, scripts: str) -> str:
+    """The page with more at the beginning and at the end of its head, and scripts before all that wait for the page."""
     text = re.sub(r"(<meta charset=[^>]*>)", lambda match: match[1] + first, text, count=1)
-    return text.replace("</head>", f"{last}</head>", 1)
+    text = text.replace("</head>", f"{last}</head>", 1)
+    place = text.find("<script defer")
+    place = text.index("</head>") if place < 0 else place
+    return text[:place] + scripts + text[place:]
 
 
 def policy_tag() -> str:
@@ -134,14 +172,15 @@ def finish_page(site: Site, page: Path, text: str) -> str:
     # A script chooses light or dark at once; without scripts "auto" would be neither.
     text = text.replace('data-theme="auto"', 'data-theme="light"', 1)
     text = re.sub(r'\s*<link[^>]*href="[^"]*sphinx-thebe\.css[^>]*>', "", text)
-    text = outside_styles(site, page, outside_handlers(page, outside_scripts(site, page, text)))
-    static, last = site.root / "_static", ""
+    text = outside_styles(site, page, outside_handlers(page, outside_scripts(site, page, settings_first(text))))
+    text = together(text)
+    static, last, scripts = site.root / "_static", "", ""
     if "<mjx-container" in text:
         last += f'<link rel="stylesheet" href="{site.address(page, static / "mathjax.css")}">\n'
     if f'class="{HOST}"' in text:
         last += f'<link rel="stylesheet" href="{site.address(page, static / "course-widgets.css")}">\n'
-        last += f'<script defer src="{site.address(page, static / "course-widgets.js")}"></script>\n'
-    return with_head(text, policy_tag(), last)
+        scripts = f'<script defer src="{site.address(page, static / "course-widgets.js")}"></script>\n'
+    return with_head(text, policy_tag(), last, scripts)
 
 
 def home_address(root: Path) -> str:
