@@ -6,6 +6,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from browser import PHONE, opened
+from playwright.sync_api import Browser, Locator, Page
 
 from course_pkg.toy import COURSE_SENTENCE
 
@@ -134,3 +136,64 @@ def test_three_links_and_the_sentence_stand_on_the_page() -> None:
     path = links[1][0].partition("/blob/main/")[2]
     assert links[1][0].startswith("https://colab.research.google.com/github/") and (ROOT / path).exists()
     assert "\n## Teach with it\n" in text and links[2][0] == "#teach-with-it"
+
+
+# --- in a browser -----------------------------------------------------------------------------------------------
+
+
+def middle_of(locator: Locator) -> float:
+    box = locator.bounding_box()
+    assert box
+    return box["y"] + box["height"] / 2
+
+
+def lines_drawn(page: Page) -> set[tuple[int, int]]:
+    """The links that are to be seen, by the words that the ends of each line stand beside."""
+    english = [middle_of(label) for label in page.locator(".course-ask label").all()[: len(SOURCE)]]
+    french = [middle_of(word) for word in page.locator(".course-ask .french").all()]
+    sides, found = (english, french), set()
+    for path in page.locator(".course-ask .lines:visible path").all():
+        above, below = path.evaluate("one => [one.getBoundingClientRect().top, one.getBoundingClientRect().bottom]")
+        first, last = re.findall(r"M0 (\d+) .* 100 (\d+)$", path.get_attribute("d") or "")[0]
+        ends = (above, below) if int(first) <= int(last) else (below, above)
+        nearest = (
+            min(range(len(rows)), key=lambda row: abs(rows[row] - y)) for rows, y in zip(sides, ends, strict=True)
+        )
+        found.add(tuple(nearest))
+    return found
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_a_tap_on_each_word_is_answered(chromium: Browser, address: str, page: Question, scripts: bool) -> None:
+    """On a phone, with and without scripts: its own answer alone, and its lines between the right words."""
+    with opened(chromium, address, viewport=PHONE, java_script_enabled=scripts) as watched:
+        shown = watched.open("book/index.html")
+        answers = shown.locator(".course-ask .said p:visible")
+        assert answers.count() == 0 and lines_drawn(shown) == set()
+        for choice, label in zip(page.choices, shown.locator(".course-ask label").all(), strict=True):
+            box = label.bounding_box()
+            assert box and min(box["width"], box["height"]) >= 24
+            label.tap()
+            assert answers.all_inner_texts() == [choice["said"]]
+            assert lines_drawn(shown) == {line[:2] for line in choice["lines"]}
+        assert watched.problems == [] or not scripts  # what is loaded ahead for scripts is then given up
+
+
+def test_the_question_works_by_keyboard(chromium: Browser, address: str, page: Question) -> None:
+    with opened(chromium, address) as watched:
+        shown = watched.open("book/index.html")
+        shown.get_by_role("radio", name="woman").focus()
+        for key, row in (("Space", 1), ("ArrowDown", 2), ("ArrowDown", 3), ("ArrowUp", 2)):
+            shown.keyboard.press(key)
+            assert shown.locator(".course-ask .said p:visible").all_inner_texts() == [page.choices[row]["said"]]
+        assert shown.locator(".course-ask :focus-visible").count() == 1
+
+
+def test_a_phone_shows_the_question_at_once_and_the_scene_after_one_scroll(chromium: Browser, address: str) -> None:
+    with opened(chromium, address, viewport=PHONE) as watched:
+        shown = watched.open("book/index.html")
+        shown.locator(".course-ask .right label").tap()
+        answer = shown.locator(".course-ask .said p:visible").bounding_box()
+        scene = shown.locator("svg.course-scene").bounding_box()
+        assert answer and answer["y"] + answer["height"] <= PHONE["height"]
+        assert scene and scene["y"] + scene["height"] <= 2 * PHONE["height"]
