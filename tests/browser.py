@@ -64,7 +64,9 @@ def build_stored(to: Path) -> None:
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with the built pages, the same for all workers of a run."""
+    """The folder with the built pages, the same for all workers of a run; ``COURSE_PAGES`` names others to test."""
+    if os.environ.get("COURSE_PAGES"):
+        return Path(os.environ["COURSE_PAGES"])
     shared = tmp_path_factory.getbasetemp()
     if os.environ.get("PYTEST_XDIST_WORKER"):
         shared = shared.parent
@@ -125,13 +127,17 @@ class Watched:
         self.page.on("console", lambda said: said.type == "error" and self.problems.append(f"console: {said.text}"))
         self.page.on("pageerror", lambda error: self.problems.append(f"uncaught: {error}"))
         self.page.on("request", self._asked)
-        self.page.on("requestfailed", lambda request: self.problems.append(f"failed: {request.url}"))
+        self.page.on("requestfailed", self._failed)
         self.page.on("response", self._answered)
 
     def _asked(self, request: Request) -> None:
         local = urlsplit(request.url).scheme in {"data", "blob"} or request.url.startswith(self.home)
         if not local:
             self.problems.append(f"foreign request: {request.url}")
+
+    def _failed(self, request: Request) -> None:
+        if request.failure != "net::ERR_ABORTED":  # broken off, since the page was left or runs no scripts
+            self.problems.append(f"failed: {request.url} {request.failure}")
 
     def _answered(self, response: Response) -> None:
         if response.status >= 400:
