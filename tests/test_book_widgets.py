@@ -1,0 +1,160 @@
+"""Every widget of the built book, driven by mouse, keyboard and touch, against the data stored in the notebook.
+
+The drivers are tested in turn: a front end with a fault put into it must not get past them.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+import widget_pages
+from browser import PHONE, ROOT, WIDE, Watched, opened, served
+from playwright.sync_api import Browser, expect
+from widget_drivers import DRIVERS
+
+from course_pkg import widgets
+from course_pkg.widgets import AlignmentScrubber, CoverUp, DrawCurve, SoftLookup
+from course_pkg.widgets.base import CourseWidget
+
+NASTY = ["<script>alert(1)</script>", "<img src=x onerror=alert(2)>", "&amp;\"'"]
+
+
+def kept_in(path: Path) -> list[dict[str, Any]]:
+    """Each widget that a notebook shows, in order: its class and its state."""
+    notebook = nbformat.read(path, as_version=4)
+    shown = [output.metadata.get(widget_pages.KEPT) for output in widget_pages.outputs_of(notebook)]
+    kept = [dict(one) for one in shown if one]
+    states = {one["model"]: one["state"] for one in kept if "state" in one}
+    return [{"widget": one["widget"], "state": states[one["model"]]} for one in kept]
+
+
+PLACED = {path.stem: kept_in(path) for path in sorted((ROOT / "book").glob("[0-9]*.ipynb"))}
+CASES = [(stem, at) for stem, kept in PLACED.items() for at in range(len(kept))]
+
+
+def test_every_widget_class_has_a_driver_and_a_place() -> None:
+    assert set(DRIVERS) == set(widgets._HOMES)
+    assert {one["widget"] for kept in PLACED.values() for one in kept} == set(widgets._HOMES)
+
+
+def drive(watched: Watched, at: int, kept: dict[str, Any]) -> None:
+    """Drive the widget in one place of the page that is open."""
+    host = watched.page.locator(f".{widget_pages.HOST}").nth(at)
+    expect(host).to_have_attribute("data-drawn", "yes")
+    assert host.get_attribute("data-widget") == kept["widget"]
+    DRIVERS[kept["widget"]](watched.page, host.locator(".course-widget").first, kept["state"])
+
+
+@pytest.mark.parametrize(("stem", "at"), CASES)
+def test_a_widget_of_the_book_shows_what_the_notebook_holds(
+    chromium: Browser, address: str, stem: str, at: int
+) -> None:
+    with opened(chromium, address, viewport=PHONE if at % 2 else WIDE) as watched:
+        page = watched.open(f"book/{stem}.html")
+        assert page.locator(f".{widget_pages.HOST}").count() == len(PLACED[stem])
+        drive(watched, at, PLACED[stem][at])
+        assert watched.problems == []
+
+
+@pytest.mark.parametrize("stem", [stem for stem, kept in PLACED.items() if kept])
+def test_without_scripts_each_widget_says_the_same_as_html(chromium: Browser, address: str, stem: str) -> None:
+    with opened(chromium, address, java_script_enabled=False) as watched:
+        hosts = watched.open(f"book/{stem}.html").locator(f".{widget_pages.HOST}")
+        assert hosts.count() == len(PLACED[stem])
+        for at, kept in enumerate(PLACED[stem]):
+            text = hosts.nth(at).inner_text()
+            state = kept["state"]
+            words = [
+                *state.get("source", []),
+                *(token for view in state.get("views", []) for token in view["target"]),
+                *state.get("names", []),
+                *(str(len(one["words"])) for one in state.get("sentences", [])),
+                *(state.get("labels", []) if kept["widget"] == "DrawCurve" else []),
+            ]
+            assert words and [word for word in words if word not in text] == []
+
+
+# --- on a page of our own ---------------------------------------------------------------------------------------
+
+
+def scratch(folder: Path, widget: CourseWidget, script: str | None = None) -> dict[str, Any]:
+    """Write a page that shows the widget as the book does, and return what a notebook would keep of it."""
+    kept = {"widget": type(widget).__name__, "model": 1, "state": widget_pages.own_data(widget.get_state())}
+    (folder / "widgets.js").write_text(script or widget_pages.page_script(), encoding="utf-8")
+    (folder / "widgets.css").write_text(widget_pages.page_styles(), encoding="utf-8")
+    (folder / "index.html").write_text(
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>One widget</title>'
+        '<link rel="icon" href="data:,"><link rel="stylesheet" href="widgets.css">'
+        '<script defer src="widgets.js"></script></head>'
+        f"<body>{widget_pages.host_html(kept, widget.fallback())}</body>",
+        encoding="utf-8",
+    )
+    return kept
+
+
+@pytest.fixture
+def own(chromium: Browser, tmp_path: Path) -> Iterator[tuple[Watched, Path]]:
+    """A page of our own, and the folder that it is served from."""
+    with served(tmp_path) as url, opened(chromium, url) as watched:
+        yield watched, tmp_path
+
+
+def made(name: str, tokens: list[str]) -> CourseWidget:
+    """A small widget of each class with these three words in it."""
+    if name == "AlignmentScrubber":
+        weights = [[0.7, 0.2, 0.1], [0.1, 0.1, 0.8], [0.25, 0.5, 0.25], [0.9, 0.04, 0.06]]
+        return AlignmentScrubber(tokens, [*tokens, "EOS"], weights, gold=[(0, 0)])
+    if name == "SoftLookup":
+        return SoftLookup(tokens, [1.0, -0.5, 2.0], [(0, 1), (2, 0.5), (-1, -2)], axes=tokens[:2])
+    if name == "CoverUp":
+        return CoverUp(["the black dog sees", " ".join(tokens)], [(4, 0.5)], model_name=tokens[1], title=tokens[0])
+    given = {tokens[0]: [1.0, 2.0, 3.0]}
+    return DrawCurve(tokens, given, {tokens[1]: [3.0, 2.0, 1.0]}, title=tokens[2], key="k", xlabel="x", ylabel="y")
+
+
+@pytest.mark.parametrize("name", sorted(widgets._HOMES))
+def test_tokens_that_look_like_html_are_text(own: tuple[Watched, Path], name: str) -> None:
+    watched, folder = own
+    kept = scratch(folder, made(name, NASTY))
+    watched.page.on("dialog", lambda dialog: watched.problems.append(f"ran: {dialog.message}"))
+    watched.open("")
+    drive(watched, 0, kept)
+    root = watched.page.locator(".course-widget")
+    assert root.locator("img, script").count() == 0
+    assert NASTY[0] in root.inner_text() and watched.problems == []
+
+
+FAULTS = {  # what is replaced, by what, and what the driver says then
+    "the matrix is transposed": (
+        "paint(weights) {",
+        "paint(given) {\n    const weights = given.map((row, i) => row.map((_, j) => given[j]?.[i] ?? 0));",
+        "step 0: [0.7, 0.1, 0.25] is not [0.7, 0.2, 0.1]",
+    ),
+    "a step too far": (
+        "at.step = Math.min(Math.max(step, 0), count() - 1);",
+        "at.step = Math.min(Math.max(step + 1, 0), count() - 1);",
+        "is chosen, not",
+    ),
+    "a token as HTML": (
+        'if (name === "text") node.textContent = value;\n    else if (typeof value',
+        'if (name === "text") node.innerHTML = value;\n    else if (typeof value',
+        "the source reads",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_in_the_front_end_is_seen(own: tuple[Watched, Path], fault: str) -> None:
+    watched, folder = own
+    before, after, says = FAULTS[fault]
+    script = widget_pages.page_script()
+    assert script.count(before) == 1
+    watched.page.on("dialog", lambda dialog: dialog.dismiss())
+    kept = scratch(folder, made("AlignmentScrubber", NASTY), script.replace(before, after))
+    watched.open("")
+    expect(watched.page.locator(f".{widget_pages.HOST}")).to_have_attribute("data-drawn", "yes")
+    with pytest.raises(AssertionError) as seen:
+        drive(watched, 0, kept)
+    assert says in str(seen.value)
