@@ -4,6 +4,7 @@ scripts. Built from the outputs that are stored in the notebooks, and served bel
 from pathlib import Path
 
 import pytest
+import typeset
 import yaml
 from browser import PHONE, ROOT, WIDE, Watched, opened
 from playwright.sync_api import Browser
@@ -95,3 +96,50 @@ def test_a_search_finds_alignment(chromium: Browser, address: str) -> None:
         page.wait_for_url("**/book/**")
         assert "alignment" in page.locator("article").inner_text().lower()
         assert watched.problems == []
+
+
+# --- accessibility ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    """The accessibility checks of axe-core."""
+    return (typeset.install() / "axe-core/axe.min.js").read_text(encoding="utf-8")
+
+
+# Thousands of elements that make axe-core slow and say nothing new: the glyphs of equations, which no screen reader is
+# shown and which have the colour of the text around them, and of the interface all but the first two of each module.
+ALIKE = """
+for (const glyphs of document.querySelectorAll("mjx-math > *")) glyphs.remove();
+for (const section of document.querySelectorAll("section")) {
+  [...section.querySelectorAll(":scope > dl.py")].slice(2).forEach((entry) => entry.remove());
+}
+"""
+
+
+def violations(watched: Watched, axe: str) -> list[str]:
+    """What axe-core objects to, with the first places. It may not preload: that puts styles into the page."""
+    watched.page.evaluate(f"() => {{ {ALIKE} }}")
+    watched.page.evaluate(axe)
+    found = watched.page.evaluate(
+        "async () => (await axe.run({resultTypes: ['violations'], preload: false})).violations"
+    )
+    return [f"{one['id']}: {[node['html'][:150] for node in one['nodes'][:4]]}" for one in found]
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+@pytest.mark.parametrize("path", [*PAGES, *OTHERS[1:]])
+def test_a_page_is_accessible(chromium: Browser, address: str, axe: str, path: str, mode: str) -> None:
+    with opened(chromium, address, viewport=WIDE if mode == "light" else PHONE, color_scheme=mode) as watched:
+        page = watched.open(path)
+        page.evaluate("document.querySelectorAll('details').forEach((box) => { box.open = true; })")
+        page.wait_for_timeout(100)
+        assert violations(watched, axe) == []
+
+
+def test_an_unreadable_text_and_a_nameless_button_are_seen(chromium: Browser, address: str, axe: str) -> None:
+    with opened(chromium, address) as watched:
+        page = watched.open("book/references.html")
+        page.evaluate("document.querySelector('article h1').style.color = '#eee'")
+        page.evaluate("document.querySelector('article').append(document.createElement('button'))")
+        assert {line.split(":")[0] for line in violations(watched, axe)} == {"color-contrast", "button-name"}

@@ -19,8 +19,19 @@ document.addEventListener("DOMContentLoaded", () => {
     list.removeAttribute("role");
     list.querySelectorAll("[role=doc-biblioentry]").forEach((entry) => entry.removeAttribute("role"));
   });
-  // What scrolls sideways must be reachable by keyboard.
-  all("div.highlight pre, .table-wrapper, .output, mjx-container[display=true]").forEach((block) => {
-    if (block.scrollWidth > block.clientWidth) block.tabIndex = 0;
+  // The parameters of a long signature stand in a list of definitions that defines nothing.
+  all("dt.sig > dl").forEach((list) => list.setAttribute("role", "presentation"));
+  // A table's empty corner is no heading.
+  all("th").forEach((corner) => {
+    if (corner.textContent.trim() || corner.querySelector("img, svg")) return;
+    const cell = document.createElement("td");
+    cell.className = corner.className;
+    corner.replaceWith(cell);
   });
+  // What scrolls sideways must be reachable by keyboard, also once a box is opened or the window is narrower.
+  const reach = new ResizeObserver((sizes) => sizes.forEach(({ target }) => {
+    if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
+    else target.removeAttribute("tabindex");
+  }));
+  all("div.highlight pre, .table-wrapper, .output, .cell_output, mjx-container[display=true]").forEach((block) => reach.observe(block));
 });
