@@ -8,9 +8,6 @@ pictures are as small as they get). A widget's time counts from the start of loa
 import argparse
 import gzip
 import sys
-import threading
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -19,8 +16,8 @@ from playwright.sync_api import Browser, sync_playwright
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 import find_browser  # noqa: E402
+from serve_pages import served  # noqa: E402
 
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 COMPRESSED = {".woff", ".woff2", ".png", ".jpg", ".webp"}
 MEGABYTE = 1_000_000
 HEAVIEST, SLOWEST = 1.5, 1.0  # what the book promises: megabytes, seconds
@@ -36,17 +33,15 @@ DRAWN = """() => new Promise((done) => {
 })"""
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    """Serves a folder and says nothing."""
-
-    def log_message(self, *args: object) -> None:
-        pass
-
-
 def weight(file: Path) -> int:
     """The bytes of a file as a server sends it."""
     content = file.read_bytes()
     return len(content) if file.suffix in COMPRESSED else len(gzip.compress(content, 6))
+
+
+def file_of(address: str) -> str:
+    """The path below the folder of what was asked for."""
+    return unquote(urlsplit(address).path).lstrip("/")
 
 
 def measure(browser: Browser, folder: Path, base: str, page: Path) -> tuple[int, int, float | None]:
@@ -54,15 +49,8 @@ def measure(browser: Browser, folder: Path, base: str, page: Path) -> tuple[int,
     asked: set[Path] = set()
     context = browser.new_context()
     tab = context.new_page()
-    tab.on(
-        "request",
-        lambda request: (
-            asked.add(folder / unquote(urlsplit(request.url).path).lstrip("/"))
-            if request.url.startswith("http")
-            else None
-        ),
-    )
-    answer = tab.goto(f"{base}/{page.relative_to(folder).as_posix()}")
+    tab.on("request", lambda request: request.url.startswith(base) and asked.add(folder / file_of(request.url)))
+    answer = tab.goto(f"{base}{page.relative_to(folder).as_posix()}")
     if answer is None or not answer.ok:
         sys.exit(f"{page} cannot be read.")
     seconds = tab.evaluate(DRAWN)
@@ -82,20 +70,16 @@ def main() -> None:
     pages = sorted((folder / "book").glob("*.html"))
     if not pages:
         sys.exit(f"There are no pages in {folder}: run `make book` first.")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    base = f"http://127.0.0.1:{server.server_port}"
     over = False
     print(f"{'page':40} {'files':>5} {'MB gzipped':>11} {'first widget':>13}")
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=find_browser.find(), args=FLAGS)
+    with served(folder) as base, sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=find_browser.find(), args=find_browser.FLAGS)
         for page in pages:
             files, size, seconds = measure(browser, folder, base, page)
             over |= size > HEAVIEST * MEGABYTE or (seconds or 0) > SLOWEST
             drawn = "–" if seconds is None else f"{seconds:.2f} s"
             print(f"{page.name:40} {files:5} {size / MEGABYTE:11.3f} {drawn:>13}", flush=True)
         browser.close()
-    server.shutdown()
     sys.exit(f"A page is over {HEAVIEST} MB, or a widget over {SLOWEST} s." if over else 0)
 
 

@@ -8,12 +8,9 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -23,17 +20,10 @@ from playwright.sync_api import Browser, BrowserContext, Page, Request, Response
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 import find_browser  # noqa: E402
+from serve_pages import served  # noqa: E402
 
 STORED = ROOT / "_build/stored"
 PREFIX = "/a-project/deep/"  # where a site may live; nothing in it may depend on that
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
 
@@ -78,37 +68,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # --- served -------------------------------------------------------------------------------------------------------
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    """Serves a folder below a prefix, and nothing outside it."""
-
-    def translate_path(self, path: str) -> str:
-        if not path.startswith(PREFIX):
-            return os.path.join(self.directory, "outside the prefix")
-        return super().translate_path("/" + path.removeprefix(PREFIX))
-
-    def log_message(self, *args: object) -> None:
-        pass
-
-
-@contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """The address below which a folder is served, on a free port of this machine."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}{PREFIX}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
 @pytest.fixture(scope="session")
 def address(site: Path) -> Iterator[str]:
     """Where the pages are served."""
-    with served(site) as url:
+    with served(site, PREFIX) as url:
         yield url
 
 
@@ -152,12 +115,12 @@ class Watched:
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """One browser a worker; skipped without, but a failure where ``CI`` is ``true``."""
+    """One browser for a module's tests; skipped without, but a failure where ``CI`` is ``true``."""
     command = find_browser.find()
     if command is None:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(find_browser.ADVICE)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=command, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=command, args=find_browser.FLAGS)
         yield browser
         browser.close()
 

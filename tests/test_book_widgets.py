@@ -10,8 +10,9 @@ from typing import Any
 import nbformat
 import pytest
 import widget_pages
-from browser import PHONE, ROOT, WIDE, Watched, opened, served
+from browser import PHONE, PREFIX, ROOT, WIDE, Watched, opened
 from playwright.sync_api import Browser, expect
+from serve_pages import served
 from widget_drivers import DRIVERS
 
 from course_pkg import widgets
@@ -97,7 +98,7 @@ def scratch(folder: Path, widget: CourseWidget, script: str | None = None) -> di
 @pytest.fixture
 def own(chromium: Browser, tmp_path: Path) -> Iterator[tuple[Watched, Path]]:
     """A page of our own, and the folder that it is served from."""
-    with served(tmp_path) as url, opened(chromium, url) as watched:
+    with served(tmp_path, PREFIX) as url, opened(chromium, url) as watched:
         yield watched, tmp_path
 
 
@@ -133,8 +134,8 @@ FAULTS = {  # what is replaced, by what, and what the driver says then
         "step 0: [0.7, 0.1, 0.25] is not [0.7, 0.2, 0.1]",
     ),
     "a step too far": (
-        "at.step = Math.min(Math.max(step, 0), count() - 1);",
-        "at.step = Math.min(Math.max(step + 1, 0), count() - 1);",
+        "at.step = clamp(step, 0, count() - 1);",
+        "at.step = clamp(step + 1, 0, count() - 1);",
         "is chosen, not",
     ),
     "a token as HTML": (

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import widget_pages
 from browser import opened
 from playwright.sync_api import Browser, Page
 from widget_js import run_js
@@ -152,9 +153,7 @@ const end = widget.render({{ model, el: document.getElementById("here") }});
 
 def shown_page(page: Page, shown: AlignmentScrubber, address: str = "") -> Page:
     module = front_end("alignment_scrubber").replace("export default ", "return ")
-    kept = {name: getattr(shown, name) for name in shown.trait_names(sync=True) if not name.startswith("_")}
-    kept = {name: value for name, value in kept.items() if name not in ("layout", "comm", "tabbable", "tooltip")}
-    text = json.dumps(kept).replace("<", "\\u003c")
+    text = widget_pages.data_block(widget_pages.own_data(shown.get_state()))
     html = PAGE.format(sheet=style_sheet("alignment_scrubber"), module=module, state=text)
     page.route("http://pages.test/**", lambda route: route.fulfill(body=html, content_type="text/html; charset=utf-8"))
     page.goto("http://pages.test/" + address)

@@ -2,13 +2,12 @@
 
 import json
 import re
-import shutil
 import subprocess
-import sys
 from importlib import import_module, resources
 from pathlib import Path
 
 import pytest
+import typeset
 
 from course_pkg import widgets
 from course_pkg.widgets.base import CourseWidget, front_end, style_sheet
@@ -41,11 +40,8 @@ def test_what_is_imported_is_what_the_shared_parts_offer(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_joined_module_is_sound_javascript(name: str) -> None:
     """No name is declared twice, for one."""
-    node = shutil.which("node", path=str(Path(sys.executable).parent)) or shutil.which("node")
-    if node is None:
-        pytest.skip("Node is not installed")
-    done = subprocess.run([node, "--check", "--input-type=module", "-"], input=front_end(name), text=True,
-                          capture_output=True, timeout=60)  # fmt: skip
+    command = [typeset.program("node"), "--check", "--input-type=module", "-"]
+    done = subprocess.run(command, input=front_end(name), text=True, capture_output=True, timeout=60)
     assert done.returncode == 0, done.stderr
 
 

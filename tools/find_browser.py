@@ -22,6 +22,15 @@ ADVICE = (
     "No Chromium can be found or installed: install one (Debian: apt-get install chromium), or set CHROME to the "
     "path of Chromium or Chrome, and run again."
 )
+# What a headless Chromium needs in order to start anywhere and to ask for nothing by itself.
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
 
 
 def runs(command: str) -> bool:

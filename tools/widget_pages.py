@@ -103,14 +103,9 @@ def page_script() -> str:
 
     It needs no module loader, so that it also runs on a page opened from a folder.
     """
-    homes = sorted(widgets._HOMES.items())
-    parts = base._EXPORT.sub("", base._read("parts.js"))
-    pieces = ['(() => {\n"use strict";', parts, "const modules = {};"]
-    for name, home in homes:
-        joined = base.front_end(home)
-        if not joined.startswith(parts):
-            raise ValueError(f"{home}.js is not joined to parts.js as the page expects")
-        body, mark, _ = joined.removeprefix(parts).rpartition("export default ")
+    pieces = ['(() => {\n"use strict";', base.shared_part("js"), "const modules = {};"]
+    for name, home in sorted(widgets._HOMES.items()):
+        body, mark, _ = base.own_part(home, "js").rpartition("export default ")
         if not mark:
             raise ValueError(f"{home}.js does not end in `export default {{ render }};`")
         pieces.append(f"modules.{name} = () => {{\n{body}\nreturn {{ render }};\n}};")
@@ -119,5 +114,5 @@ def page_script() -> str:
 
 def page_styles() -> str:
     """One style sheet: the shared parts, then every widget's own rules."""
-    parts = base._read("parts.css")
-    return parts + "".join(base.style_sheet(home).removeprefix(parts) for _, home in sorted(widgets._HOMES.items()))
+    own = (base.own_part(home, "css") for _, home in sorted(widgets._HOMES.items()))
+    return base.shared_part("css") + "".join(own)

@@ -1,4 +1,4 @@
-import { alphaColour, announcer, asPng, asSvg, button, checkbox, download, element, fromAddress, inkOn, nextPlace, slider, stepper, toAddress, tokenLine, twoDigits } from "./parts.js";
+import { alphaColour, announcer, asPng, asSvg, button, checkbox, clamp, download, element, fromAddress, inkOn, nextPlace, slider, stepper, toAddress, tokenLine, twoDigits } from "./parts.js";
 
 const NUMBERED = 400; // cells; a larger matrix is colour alone, and on a canvas, to stay quick
 const COLOURS = Array.from({ length: 101 }, (_, percent) => alphaColour(percent / 100));
@@ -275,7 +275,7 @@ function render({ model, el }) {
   }
 
   function go(step) {
-    at.step = Math.min(Math.max(step, 0), count() - 1);
+    at.step = clamp(step, 0, count() - 1);
     show();
     keep();
   }
@@ -355,14 +355,15 @@ function render({ model, el }) {
         if (hands.many) pen.text(x0, 18, plan.name, { size: 14 });
         plan.source.forEach((token, j) => pen.text(x0 + (j + 0.65) * size, y0 - 8, token, { turn: -90 }));
         plan.target.forEach((token, i) => pen.text(x0 - 8, y0 + (i + 0.65) * size, token, { anchor: "end" }));
-        plan.weights.forEach((row, i) =>
+        plan.weights.forEach((row, i) => {
+          const peak = argmax(row);
           row.forEach((weight, j) => {
             const [x, y] = [x0 + j * size, y0 + i * size];
-            pen.rect(x + 1, y + 1, size - 2, size - 2, alphaColour(weight), j === argmax(row) ? "#20242c" : undefined, 3);
+            pen.rect(x + 1, y + 1, size - 2, size - 2, alphaColour(weight), j === peak ? "#20242c" : undefined, 3);
             pen.text(x + size / 2, y + 0.64 * size, shortWeight(weight), { size: 9, anchor: "middle", fill: inkOn(weight) });
             if (withGold && linked(plan, i, j)) pen.rect(x + 3, y + 3, size - 6, size - 6, undefined, "#d1451b", size / 2);
-          }),
-        );
+          });
+        });
         left += plan.side + plan.source.length * size + 24;
       }
     };
@@ -373,7 +374,7 @@ function render({ model, el }) {
     const [step, moment] = (fromAddress(key) ?? "").split(".").map(Number);
     if (!Number.isInteger(step) || fromAddress(key) === null) return false;
     if (moment >= 0 && moment < Math.max(labels.length, 1)) at.moment = moment;
-    at.step = Math.min(Math.max(stepOf(step), 0), count() - 1);
+    at.step = clamp(stepOf(step), 0, count() - 1);
     repaint();
     keep();
     root.scrollIntoView({ block: "nearest" });
@@ -381,13 +382,13 @@ function render({ model, el }) {
   }
   const fromPython = () => {
     if (model.get("step") === tokenOf(at.step)) return;
-    at.step = Math.min(Math.max(stepOf(model.get("step")), 0), count() - 1);
+    at.step = clamp(stepOf(model.get("step")), 0, count() - 1);
     show();
   };
 
   el.append(root);
   rebuild();
-  at.step = Math.min(Math.max(model.get("step"), 0), count() - 1);
+  at.step = clamp(model.get("step"), 0, count() - 1);
   repaint();
   recall();
   model.on("change:step", fromPython);

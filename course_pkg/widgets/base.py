@@ -11,7 +11,7 @@ from typing import Any
 
 import anywidget
 
-__all__ = ["CourseWidget", "front_end", "style_sheet"]
+__all__ = ["CourseWidget", "front_end", "own_part", "shared_part", "style_sheet"]
 
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./parts\.js";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?function |const |let |class )", re.MULTILINE)
@@ -21,14 +21,26 @@ def _read(name: str) -> str:
     return (resources.files(__package__) / name).read_text(encoding="utf-8")
 
 
+def shared_part(ending: str) -> str:
+    """``parts.js`` or ``parts.css``: what every widget uses; the script exports nothing any more."""
+    text = _read(f"parts.{ending}")
+    return _EXPORT.sub("", text) if ending == "js" else text
+
+
+def own_part(name: str, ending: str) -> str:
+    """What the widget ``name`` adds to the shared part; its script ends in ``export default``."""
+    text = _read(f"{name}.{ending}")
+    return _IMPORT.sub("", text) if ending == "js" else text
+
+
 def front_end(name: str) -> str:
     """The module of the widget ``name`` as one text, ``parts.js`` first; it ends in ``export default``."""
-    return _EXPORT.sub("", _read("parts.js")) + _IMPORT.sub("", _read(f"{name}.js"))
+    return shared_part("js") + own_part(name, "js")
 
 
 def style_sheet(name: str) -> str:
     """The style sheet of the widget ``name``, that of the shared parts first."""
-    return _read("parts.css") + _read(f"{name}.css")
+    return shared_part("css") + own_part(name, "css")
 
 
 class CourseWidget(anywidget.AnyWidget):

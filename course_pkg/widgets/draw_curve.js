@@ -1,6 +1,5 @@
-import { element, memory, shape } from "./parts.js";
+import { button, clamp, element, memory, shape } from "./parts.js";
 
-const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 const plainNumber = (value) => String(Math.round(value * 10) / 10);
 
 /** The guess after the pen went from one spot to another: every place that it passed lies on its way. */
@@ -72,8 +71,8 @@ function render({ model, el }) {
   const chart = shape("svg", { role: "group", "aria-label": model.get("title"), class: "chart" });
   const legend = element("ul", { class: "legend" });
   const words = element("p", { class: "words", "aria-live": "polite" });
-  const reveal = element("button", { type: "button", click: () => ((shown = !shown), layout()) });
-  const reset = element("button", { type: "button", text: "Start again", click: () => change(Array(count).fill(null), true) });
+  const reveal = button("", () => ((shown = !shown), layout()));
+  const reset = button("Start again", () => change(Array(count).fill(null), true));
   const buttons = element("div", { class: "buttons" }, reset);
   if (truth.length) buttons.prepend(reveal);
   const table = element("table");

@@ -12,11 +12,14 @@ export function element(tag, attributes = {}, ...children) {
   return node;
 }
 
+/** A number kept between two ends. */
+export const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
+
 const ALPHA_STOPS = ["#f1f8f2", "#c8e5d7", "#9bd3c5", "#67bfbd", "#3da8b9", "#1990b6", "#0576b0", "#215d9e", "#2a4588", "#2c2e6c", "#261b4b"];
 
 /** The colour of a weight between 0 and 1 on the course's one scale. */
 export function alphaColour(weight) {
-  const place = Math.min(Math.max(weight, 0), 1) * (ALPHA_STOPS.length - 1);
+  const place = clamp(weight, 0, 1) * (ALPHA_STOPS.length - 1);
   const low = Math.min(Math.floor(place), ALPHA_STOPS.length - 2);
   const mix = (at) => {
     const [a, b] = [ALPHA_STOPS[low], ALPHA_STOPS[low + 1]].map((stop) => parseInt(stop.slice(at, at + 2), 16));
@@ -124,7 +127,7 @@ export function slider(label, count, onInput) {
 export function stepper(label, count, onStep) {
   let at = 0;
   let timer = null;
-  const go = (step) => onStep(Math.min(Math.max(step, 0), count - 1));
+  const go = (step) => onStep(clamp(step, 0, count - 1));
   const bar = slider(label, count, (step) => {
     stop();
     go(step);
@@ -233,7 +236,7 @@ export function tokenLine(label, { onChoose, onHover = () => {} }) {
 export function nextPlace(event, at, count) {
   if (event.altKey || event.ctrlKey || event.metaKey) return null;
   const moves = { ArrowRight: at + 1, ArrowDown: at + 1, ArrowLeft: at - 1, ArrowUp: at - 1, Home: 0, End: count - 1 };
-  return event.key in moves ? Math.min(Math.max(moves[event.key], 0), count - 1) : null;
+  return event.key in moves ? clamp(moves[event.key], 0, count - 1) : null;
 }
 
 /** Hand the reader a file. */
@@ -251,19 +254,11 @@ export function download(name, content, type) {
  * The pen knows `rect(x, y, w, h, fill, stroke, radius)` and `text(x, y, text, { size, fill, anchor, turn })`.
  */
 export function asSvg(width, height, draw) {
-  const space = "http://www.w3.org/2000/svg";
-  const root = document.createElementNS(space, "svg");
-  const put = (tag, attributes, text = "") => {
-    const node = document.createElementNS(space, tag);
-    for (const [name, value] of Object.entries(attributes)) if (value !== undefined) node.setAttribute(name, value);
-    node.textContent = text;
-    root.append(node);
-  };
-  for (const [name, value] of Object.entries({ viewBox: `0 0 ${width} ${height}`, width, height, "font-family": "sans-serif" })) root.setAttribute(name, value);
+  const root = shape("svg", { viewBox: `0 0 ${width} ${height}`, width, height, "font-family": "sans-serif" });
   draw({
-    rect: (x, y, w, h, fill, stroke, radius) => put("rect", { x, y, width: w, height: h, fill: fill ?? "none", stroke, rx: radius, "stroke-width": stroke && 1.5 }),
+    rect: (x, y, w, h, fill, stroke, radius) => root.append(shape("rect", { x, y, width: w, height: h, fill: fill ?? "none", stroke, rx: radius, "stroke-width": stroke && 1.5 })),
     text: (x, y, text, { size = 12, fill = "#20242c", anchor = "start", turn = 0 } = {}) =>
-      put("text", { x, y, "font-size": size, fill, "text-anchor": anchor, transform: turn ? `rotate(${turn} ${x} ${y})` : undefined }, text),
+      root.append(shape("text", { x, y, "font-size": size, fill, "text-anchor": anchor, transform: turn ? `rotate(${turn} ${x} ${y})` : undefined, text })),
   });
   return new XMLSerializer().serializeToString(root);
 }

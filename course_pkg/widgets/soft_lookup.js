@@ -1,4 +1,4 @@
-import { alphaColour, announcer, button, element, shape, slider, twoDigits } from "./parts.js";
+import { alphaColour, announcer, button, clamp, element, shape, slider, twoDigits } from "./parts.js";
 
 const WIDTH = 360;
 const HEIGHT = 330;
@@ -189,7 +189,7 @@ function render({ model, el }) {
     picture.draw(found);
     table.fill(energies, found);
     rows.forEach((row, j) => row.set(energies[j], found.weights[j]));
-    heat.set(Math.min(Math.max(Math.round(20 * Math.log10(temperature)) - COOLEST, 0), -2 * COOLEST), `τ = ${twoDigits(temperature)}`);
+    heat.set(clamp(Math.round(20 * Math.log10(temperature)) - COOLEST, 0, -2 * COOLEST), `τ = ${twoDigits(temperature)}`);
     answer.textContent = `c = ${names.map((name, j) => `${twoDigits(found.weights[j])} ${name}`).join(" + ")} = ${pair(found.context)}`;
     told.say(`${names.map((name, j) => `${name} ${twoDigits(found.weights[j])}`).join(", ")}. c is ${pair(found.context)}.`);
   }

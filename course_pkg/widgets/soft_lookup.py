@@ -25,12 +25,12 @@ def _softmax(energies: Sequence[float], temperature: float) -> list[float]:
     return [power / sum(powers) for power in powers]
 
 
-def _pair(numbers: Point) -> str:
-    return "(" + ", ".join(f"{number:.2f}" for number in numbers).replace("-0.00", "0.00").replace("-", "−") + ")"
-
-
 def _plain(number: float) -> str:
     return f"{number:.2f}".replace("-0.00", "0.00").replace("-", "−")
+
+
+def _pair(numbers: Point) -> str:
+    return f"({', '.join(map(_plain, numbers))})"
 
 
 class SoftLookup(CourseWidget):
