@@ -174,6 +174,13 @@ def broken_links(markdown: str, folder: Path) -> list[str]:
     return [t for t in targets if "://" not in t and not t.startswith("#") and not (folder / t.split("#")[0]).exists()]
 
 
+def chapters_without_a_link(markdown: str, own: int, numbers: set[int]) -> list[int]:
+    """The chapters among ``numbers``, other than its own, that a text names and never leads to."""
+    said = re.findall(r"\b[Cc]hapters?\s+(\d+)(?:(?:,| and| to)\s+(\d+))?", prose(markdown))
+    linked = {int(number) for number in re.findall(r"\]\((\d\d)_\w+\.ipynb", markdown)}
+    return sorted(({int(number) for pair in said for number in pair if number} & numbers) - linked - {own})
+
+
 # Words that say nothing, or that British spelling writes otherwise; titles of papers keep theirs.
 NOT_OURS = re.compile(
     r"\b(delves?|delving|leverag\w+|utili[sz]\w+|seamless\w*|crucial\w*|groundbreaking|game-changer|cutting-edge|"
@@ -217,6 +224,12 @@ def test_its_lines_are_short_and_its_links_lead_somewhere(path: Path) -> None:
     text = markdown_of(read(path))
     assert [line for line in text.splitlines() if len(line) > 120 and "](" not in line and "|" not in line] == []
     assert broken_links(text, path.parent) == []
+
+
+@each_notebook
+def test_each_chapter_that_it_names_can_be_reached_from_it(path: Path) -> None:
+    numbers = {int(other.stem[:2]) for other in NOTEBOOKS}
+    assert chapters_without_a_link(markdown_of(read(path)), int(path.stem[:2]), numbers) == []
 
 
 @each_notebook
@@ -319,6 +332,11 @@ def test_a_link_to_nowhere_is_caught(tmp_path: Path) -> None:
     (tmp_path / "there.ipynb").touch()
     text = "[a](there.ipynb#x) [b](https://example.org/) [c](#here) [d](gone.ipynb)"
     assert broken_links(text, tmp_path) == ["gone.ipynb"]
+
+
+def test_a_chapter_that_is_named_and_not_linked_is_caught() -> None:
+    text = "Chapter 2 has it, as chapters 3 and\n9 have; [chapter\n4](04_x.ipynb), `chapter 5` and chapter 14 need no link."
+    assert chapters_without_a_link(text, 2, set(range(1, 11))) == [3, 9]
 
 
 def test_reading_takes_time() -> None:
