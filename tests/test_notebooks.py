@@ -335,7 +335,7 @@ def test_a_link_to_nowhere_is_caught(tmp_path: Path) -> None:
 
 
 def test_a_chapter_that_is_named_and_not_linked_is_caught() -> None:
-    text = "Chapter 2 has it, as chapters 3 and\n9 have; [chapter\n4](04_x.ipynb), `chapter 5` and chapter 14 need no link."
+    text = "Chapter 2 has it, as chapters 3 and\n9 have; [chapter\n4](04_x.ipynb), `chapter 5` and chapter 14 do not."
     assert chapters_without_a_link(text, 2, set(range(1, 11))) == [3, 9]
 
 
