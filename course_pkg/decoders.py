@@ -2,7 +2,8 @@
 
 Whatever does not depend on the previous state stands outside the time loop: the input's share of the gates
 and the whole deep output are computed for all steps at once. `step` and the batched `forward` are the same
-mathematics. Chapters 1 (`PlainDecoder`) and 5 (`AttentiveDecoder`).
+mathematics. Chapters 1 (`PlainDecoder`) and 5 (`AttentiveDecoder`); the captioner's is in
+`course_pkg.caption_decoder`.
 """
 
 from abc import ABC, abstractmethod
@@ -74,11 +75,16 @@ class Rollout(Record):
         logits: shape ``(B, T, V)``; row ``i`` predicts target token ``i``, the last one EOS.
         weights: ``α_ij``, shape ``(B, T, S)``; ``None`` if the decoder cannot look.
         gate: ``β``, shape ``(B, T)``; ``None`` outside Show, Attend and Tell.
+        log_probs: ``log α`` of the positions that hard attention chose, shape ``(B, T)``, 0 in a row that looked
+            softly; ``None`` where nothing was chosen.
+        positions: those positions, shape ``(B, T)``, -1 in a row that looked softly; ``None`` where nothing was chosen.
     """
 
     logits: Float[Tensor, "B T V"]
     weights: Float[Tensor, "B T S"] | None = None
     gate: Float[Tensor, "B T"] | None = None
+    log_probs: Float[Tensor, "B T"] | None = None
+    positions: Int[Tensor, "B T"] | None = None
 
 
 def maxout(values: Float[Tensor, "*B two_l"]) -> Float[Tensor, "*B l"]:

@@ -1,8 +1,9 @@
-"""Encoders: from token ids to annotations, one for each source position.
+"""Encoders: from token ids or an image to annotations, one for each source position.
 
-Chapters 1 (one direction) and 3 (two directions).
+Chapters 1 (one direction), 3 (two directions) and 11 (images).
 """
 
+import math
 from dataclasses import dataclass
 from typing import final
 
@@ -11,10 +12,19 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from course_pkg.notation import Record
+from course_pkg.notation import CourseError, Record
 from course_pkg.recurrent import GatedRecurrentUnit
 
-__all__ = ["BiGRUEncoder", "Encoded", "GRUEncoder", "WordEmbedding", "reverse_within_length"]
+__all__ = [
+    "BiGRUEncoder",
+    "Encoded",
+    "GRUEncoder",
+    "ImageEncoder",
+    "SmallConvolutions",
+    "WordEmbedding",
+    "features_of_map",
+    "reverse_within_length",
+]
 
 
 @dataclass(frozen=True)
@@ -25,7 +35,7 @@ class Encoded(Record):
         annotations: ``h_j``, shape ``(B, S, D)``.
         mask: True at real positions, shape ``(B, S)``; the source's EOS is real.
         summary: what the decoder starts from, shape ``(B, H)``: the last forward state of `GRUEncoder`,
-            the backward state ``←h_1`` of `BiGRUEncoder`.
+            the backward state ``←h_1`` of `BiGRUEncoder`, the mean annotation of `ImageEncoder`.
     """
 
     annotations: Float[Tensor, "B S D"]
@@ -137,3 +147,170 @@ class BiGRUEncoder(nn.Module):
         leftward = reverse_within_length(self.backward_unit(reverse_within_length(embedded, mask)), mask)
         annotations = self.dropout(torch.cat([rightward, leftward], dim=-1))
         return Encoded(annotations, mask, leftward[:, 0])
+
+
+def features_of_map(feature_map: Float[Tensor, "B D h w"]) -> Float[Tensor, "B S D"]:
+    """A convolutional network's last map as one vector for each location, row by row: ``S = h·w``.
+
+    Location ``w·r + c`` is row ``r``, column ``c``. The channels have to be moved last first: reshaping ``(D, h, w)``
+    to ``(h·w, D)`` mixes channels with locations and raises no error.
+    """
+    return feature_map.flatten(2).transpose(1, 2)
+
+
+@final
+class ImageEncoder(nn.Module):
+    """An image as ``L`` annotation vectors ``a_i``, one for each location of a feature map (Xu et al. 2015, §3.1.1).
+
+    The summary is the mean annotation, from which the decoder starts (§3.1.2). The paper's annotations are the feature
+    map itself: VGG's 14×14×512 map, ``L = 196``, ``D = 512``, of a network that is not trained along (§4.3).
+    ``annotation_size`` and ``normalise`` are departures, for features that are wider or differently scaled. Chapter 11.
+
+    Args:
+        network: from images ``(B, 3, height, width)`` to features ``(B, L, D0)`` or a feature map ``(B, D0, h, w)``;
+            ``None`` if the features are made beforehand.
+        feature_size: ``D0``.
+        annotation_size: ``D``, to which the features are projected; ``None``: they are the annotations, ``D = D0``.
+        normalise: bring each feature vector to mean 0 and variance 1 before (layer normalisation).
+        dropout: probability of dropping an entry of the annotations in training.
+        frozen: whether the network keeps its weights, in evaluation mode throughout.
+
+    Attributes:
+        annotation_size: ``D``.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module | None = None,
+        *,
+        feature_size: int,
+        annotation_size: int | None = None,
+        normalise: bool = False,
+        dropout: float = 0.0,
+        frozen: bool = False,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.feature_size = feature_size
+        self.annotation_size = annotation_size or feature_size
+        self.frozen = frozen
+        self.norm = nn.LayerNorm(feature_size) if normalise else None
+        self.projection = nn.Linear(feature_size, annotation_size) if annotation_size else None
+        self.dropout = nn.Dropout(dropout)
+        if network is not None and frozen:
+            network.eval().requires_grad_(False)
+
+    def train(self, mode: bool = True) -> "ImageEncoder":
+        """Training or evaluation mode; a frozen network stays in the latter."""
+        super().train(mode)
+        if self.frozen and self.network is not None:
+            self.network.eval()
+        return self
+
+    def forward(self, source: Tensor, mask: Bool[Tensor, "B S"] | None = None) -> Encoded:
+        """Encode images, or features made beforehand.
+
+        Args:
+            source: images, shape ``(B, 3, height, width)``, if there is a network, or its features, location-major
+                ``(B, L, D0)``, in any floating type.
+            mask: True at the locations that may be looked at; ``None``: at all.
+
+        Raises:
+            CourseError: images without a network, or features of another width.
+        """
+        features = self._features(source)
+        if features.shape[-1] != self.feature_size:
+            raise CourseError(
+                f"The features have {features.shape[-1]} numbers at each location, the encoder expects "
+                f"{self.feature_size}: is the map location-major (L, D), as features_of_map makes it?"
+            )
+        annotations = features.to(torch.promote_types(features.dtype, torch.float32))
+        if self.norm is not None:
+            annotations = self.norm(annotations)
+        if self.projection is not None:
+            annotations = self.projection(annotations)
+        annotations = self.dropout(annotations)
+        if mask is None:
+            everywhere = torch.ones(annotations.shape[:2], dtype=torch.bool, device=annotations.device)
+            return Encoded(annotations, everywhere, annotations.mean(dim=1))
+        real = annotations.masked_fill(~mask.unsqueeze(-1), 0)
+        return Encoded(annotations, mask, real.sum(dim=1) / mask.sum(dim=1, keepdim=True))
+
+    def _features(self, source: Tensor) -> Tensor:
+        if source.dim() == 3:
+            return source
+        if self.network is None:
+            raise CourseError("This model reads features (B, L, D), made beforehand: it has no network for images.")
+        made = self.network(source)
+        return features_of_map(made) if made.dim() == 4 else made
+
+
+@final
+class SmallConvolutions(nn.Module):
+    """A small convolutional network that learns to see drawn scenes from scratch, in place of a trained VGG.
+
+    A 3×3 convolution with stride 2 for each halving of the image, twice as many channels each time, and one more on the
+    finished grid. Group normalisation makes an image's features independent of the batch around it. A convolution does
+    not know where it stands, so the last one is also given each location's row and column, from -1 to 1: "left of" and
+    "above" are then in the annotations (Liu et al. 2018, "CoordConv"). No part of Xu et al. 2015; chapter 11.
+
+    Args:
+        size: height and width of an image, in pixels.
+        grid: rows and columns of the feature map; ``size`` is ``grid`` times a power of 2.
+        feature_size: ``D0``, channels of the feature map, a multiple of 8.
+        coordinates: whether the last convolution knows where it stands.
+
+    Attributes:
+        size: as given.
+        grid: rows and columns, ``(grid, grid)``; ``L`` is their product.
+        feature_size: ``D0``.
+
+    Raises:
+        CourseError: sizes that do not fit.
+    """
+
+    def __init__(self, *, size: int = 224, grid: int = 14, feature_size: int = 128, coordinates: bool = True) -> None:
+        super().__init__()
+        halvings = round(math.log2(size / grid)) if 0 < grid <= size else 0
+        if halvings < 1 or grid * 2**halvings != size:
+            raise CourseError(f"An image of {size} pixels halves to no grid of {grid}: choose size = grid · 2, 4, 8 …")
+        if feature_size < 8 or feature_size % 8:
+            raise CourseError(f"feature_size is {feature_size}: choose a multiple of 8.")
+        self.size = size
+        self.grid = (grid, grid)
+        self.feature_size = feature_size
+        self.coordinates = coordinates
+        layers: list[nn.Module] = []
+        before = 3
+        for stage in range(halvings):
+            channels = min(feature_size, max(16, feature_size >> (halvings - 1 - stage)) // 8 * 8)
+            layers += _convolution(before, channels, stride=2)
+            before = channels
+        self.stages = nn.Sequential(*layers)
+        self.last = nn.Sequential(*_convolution(before + 2 * coordinates, feature_size, stride=1))
+
+    def forward(self, images: Tensor) -> Float[Tensor, "B S D"]:
+        """Features of images ``(B, 3, size, size)``, floating from 0 to 1 or bytes from 0 to 255; location-major.
+
+        Raises:
+            CourseError: images of another size.
+        """
+        if images.dim() != 4 or images.shape[1:] != (3, self.size, self.size):
+            wanted = f"(B, 3, {self.size}, {self.size})"
+            raise CourseError(f"The images have shape {tuple(images.shape)}: {wanted} is what this network sees.")
+        if not images.is_floating_point():
+            images = images / 255
+        seen = self.stages(2 * images - 1)
+        if self.coordinates:
+            seen = torch.cat([seen, self._places(seen)], dim=1)
+        return features_of_map(self.last(seen))
+
+    def _places(self, seen: Tensor) -> Tensor:
+        """Row and column of each location, from -1 to 1, as two channels."""
+        along = torch.linspace(-1, 1, self.grid[0], device=seen.device, dtype=seen.dtype)
+        return torch.stack(torch.meshgrid(along, along, indexing="ij")).expand(seen.shape[0], -1, -1, -1)
+
+
+def _convolution(before: int, channels: int, *, stride: int) -> list[nn.Module]:
+    convolution = nn.Conv2d(before, channels, 3, stride=stride, padding=1, bias=False)
+    return [convolution, nn.GroupNorm(8, channels), nn.ReLU()]

@@ -1,7 +1,8 @@
 """The course's models, put together from their parts by one builder each.
 
 `rnn_encoder_decoder` (chapter 1) and `rnnsearch` (chapter 5) differ in what the decoder may look at, and in nothing
-else. Their defaults are the configuration of Bahdanau et al. 2015, §A.2.3 and §B.1.
+else. Their defaults are the configuration of Bahdanau et al. 2015, §A.2.3 and §B.1; those of `show_attend_tell`
+(chapters 11 and 12) are that of Xu et al. 2015.
 """
 
 from typing import final
@@ -9,15 +10,32 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from course_pkg.attention import AdditiveScore, DotScore, GeneralScore, ScaledDotScore, Score, SoftAttention
+from course_pkg.attention import (
+    AdditiveScore,
+    Attention,
+    DotScore,
+    GeneralScore,
+    HardAttention,
+    ScaledDotScore,
+    Score,
+    SoftAttention,
+)
 from course_pkg.batching import Batch
+from course_pkg.caption_decoder import CaptionDecoder, CaptionOutput, FirstState
 from course_pkg.decoders import AttentiveDecoder, Decoder, DeepOutput, PlainDecoder, Rollout
-from course_pkg.encoders import BiGRUEncoder, Encoded, GRUEncoder, WordEmbedding
+from course_pkg.encoders import BiGRUEncoder, Encoded, GRUEncoder, ImageEncoder, SmallConvolutions, WordEmbedding
 from course_pkg.notation import CourseError
-from course_pkg.recurrent import GatedRecurrentUnit
+from course_pkg.recurrent import GatedRecurrentUnit, LongShortTermMemory
 from course_pkg.vocabulary import BOS
 
-__all__ = ["EncoderDecoder", "count_parameters", "initialise_as_paper", "rnn_encoder_decoder", "rnnsearch"]
+__all__ = [
+    "EncoderDecoder",
+    "count_parameters",
+    "initialise_as_paper",
+    "rnn_encoder_decoder",
+    "rnnsearch",
+    "show_attend_tell",
+]
 
 
 @final
@@ -25,17 +43,17 @@ class EncoderDecoder(nn.Module):
     """An encoder and a decoder, nothing more.
 
     Args:
-        encoder: token ids and mask to `Encoded`.
+        encoder: token ids and mask, or images, to `Encoded`.
         decoder: drives one step at a time or all at once.
     """
 
-    def __init__(self, encoder: GRUEncoder | BiGRUEncoder, decoder: Decoder) -> None:
+    def __init__(self, encoder: GRUEncoder | BiGRUEncoder | ImageEncoder, decoder: Decoder) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
 
     def encode(self, source: Tensor, mask: Tensor) -> Encoded:
-        """Read a padded batch of sources."""
+        """Read a padded batch of sources: token ids, or images or their features."""
         return self.encoder(source, mask)
 
     def forward(self, batch: Batch) -> Rollout:
@@ -180,6 +198,117 @@ def rnn_encoder_decoder(
     )
     unit = GatedRecurrentUnit(embedding_size, state_size, reset=reset, bias=bias)
     return EncoderDecoder(encoder, PlainDecoder(target, unit, output, context_size=state_size, bias=bias))
+
+
+def show_attend_tell(
+    *,
+    target_vocabulary: int,
+    feature_size: int = 512,
+    annotation_size: int | None = None,
+    embedding_size: int = 512,
+    state_size: int = 1800,
+    alignment_size: int = 512,
+    attention: str = "soft",
+    soft_share: float = 0.5,
+    coin: str = "image",
+    when_testing: str = "expected",
+    gate: bool = True,
+    bias: bool = True,
+    attention_layers: int = 1,
+    first_state_layers: int = 1,
+    output_tanh: bool = False,
+    tie_output: bool = False,
+    normalise_features: bool = False,
+    network: nn.Module | str | None = None,
+    frozen: bool = False,
+    image_size: int = 224,
+    grid: int = 14,
+    embedding_dropout: float = 0.0,
+    annotation_dropout: float = 0.0,
+    state_dropout: float = 0.0,
+    output_dropout: float = 0.0,
+) -> EncoderDecoder:
+    """Show, Attend and Tell: a captioner that looks at the image before each word (Xu et al. 2015; chapters 11, 12).
+
+    The defaults are the equations of the paper. The released code's configuration is ``attention_layers=2``,
+    ``first_state_layers=2``, ``output_tanh=True``, dropout of 0.5 on state and output, and for hard attention
+    ``coin="minibatch"`` (D9 to D12 on the page "Papers and code"). The paper uses dropout without saying where.
+
+    Args:
+        target_vocabulary: ``K``; the paper's is 10,000.
+        feature_size: width of the features at each location; VGG's is 512.
+        annotation_size: ``D``, to which the features are projected; ``None``, the paper's: the features themselves.
+        embedding_size: ``E``, the paper's ``m``; 512 in the released configuration.
+        state_size: ``H``, the paper's ``n``; 1800 in the released configuration.
+        alignment_size: ``A``, the hidden layer of ``f_att``.
+        attention: ``"soft"`` (§4.2) or ``"hard"`` (§4.1).
+        soft_share: hard attention's, see `HardAttention`.
+        coin: likewise.
+        when_testing: likewise. The paper does not say how its captions are written; the code's default is expected.
+        gate: the scalar ``β`` (§4.2.1).
+        bias: biases that the paper's formulas leave out.
+        attention_layers: layers on the annotations, see `AdditiveScore`.
+        first_state_layers: see `FirstState`.
+        output_tanh: see `CaptionOutput`.
+        tie_output: ``L_o`` is the word embedding (not in the paper).
+        normalise_features: layer normalisation of the features (not in the paper).
+        network: what makes features of images; ``"small"``: `SmallConvolutions`, trained along; ``None``: the model
+            is given features.
+        frozen: whether the network keeps its weights.
+        image_size: of ``"small"``, in pixels.
+        grid: of ``"small"``; ``L`` is its square.
+        embedding_dropout: on the words' embeddings.
+        annotation_dropout: on the annotations.
+        state_dropout: on the state, for the output alone.
+        output_dropout: on what ``L_o`` is given.
+
+    Raises:
+        CourseError: an unknown choice, or sizes that do not fit.
+    """
+    if network == "small":
+        network = SmallConvolutions(size=image_size, grid=grid, feature_size=feature_size)
+    if isinstance(network, str):
+        raise CourseError(f"network is {network!r}: choose small, or none and give the model features.")
+    encoder = ImageEncoder(
+        network,
+        feature_size=feature_size,
+        annotation_size=annotation_size,
+        normalise=normalise_features,
+        dropout=annotation_dropout,
+        frozen=frozen,
+    )
+    width = encoder.annotation_size
+    embedding = WordEmbedding(target_vocabulary, embedding_size, bos=BOS, dropout=embedding_dropout)
+    score = AdditiveScore(state_size, width, alignment_size, bias=bias, layers=attention_layers)
+    output = CaptionOutput(
+        state_size,
+        embedding_size,
+        width,
+        target_vocabulary,
+        bias=bias,
+        tanh=output_tanh,
+        state_dropout=state_dropout,
+        dropout=output_dropout,
+        tied=embedding.weight if tie_output else None,
+    )
+    decoder = CaptionDecoder(
+        embedding,
+        LongShortTermMemory(embedding_size, state_size, bias=bias),
+        _attention(attention, score, soft_share, when_testing, coin),
+        output,
+        FirstState(width, state_size, bias=bias, layers=first_state_layers),
+        annotation_size=width,
+        gate=gate,
+    )
+    return EncoderDecoder(encoder, decoder)
+
+
+def _attention(name: str, score: Score, soft_share: float, when_testing: str, coin: str) -> Attention:
+    if name == "soft":
+        return SoftAttention(score)
+    if name == "hard":
+        return HardAttention(score, soft_share=soft_share, when_testing=when_testing, coin=coin)
+    raise CourseError(f"attention is {name!r}: choose soft or hard.")
 
 
 @torch.no_grad()

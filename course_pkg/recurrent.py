@@ -1,6 +1,7 @@
-"""The gated recurrent unit, with the reset gate where the papers put it or where ``nn.GRU`` does.
+"""Recurrent units: the gated unit of translation (derived in chapter 3) and the LSTM of captioning (chapter 11).
 
-Derived in chapter 3. The two variants differ in more than notation (D15 on the page "Papers and code"):
+The gated unit has its reset gate where the papers put it or where ``nn.GRU`` does. The two variants differ in more
+than notation (D15 on the page "Papers and code"):
 
 * ``reset="before"`` (Cho et al. 2014; Bahdanau et al. 2015, §A.1.1): the reset gate scales the state *before* the
   matrix product, and the update gate *writes*: ``s = (1-z)∘s' + z∘s̃``.
@@ -18,7 +19,7 @@ from torch.nn import functional as F
 
 from course_pkg.notation import CourseError
 
-__all__ = ["GatedRecurrentUnit"]
+__all__ = ["GatedRecurrentUnit", "LongShortTermMemory"]
 
 
 @final
@@ -110,3 +111,45 @@ class GatedRecurrentUnit(nn.Module):
             batch_first,
         )
         return states
+
+
+@final
+class LongShortTermMemory(nn.Module):
+    """The LSTM of Show, Attend and Tell; rows of its matrices are stacked as ``i, f, o, g`` (Xu et al. 2015, eq. 1-3).
+
+    ``(i, f, o) = σ(p)``, ``g = tanh(p)``, ``c = f ∘ c' + i ∘ g``, ``h = o ∘ tanh(c)``; no peepholes. ``nn.LSTM`` is the
+    same unit with its rows in the order ``i, f, g, o``. As in `GatedRecurrentUnit` the input's share is computed for
+    all steps at once by `gates`, and only `update` stays inside the time loop.
+
+    Args:
+        input_size: width of the input.
+        state_size: ``H``, width of the state and of the memory cell.
+        bias: whether there is a bias.
+    """
+
+    def __init__(self, input_size: int, state_size: int, *, bias: bool = True) -> None:
+        super().__init__()
+        self.state_size = state_size
+        self.weight_ih = nn.Parameter(torch.empty(4 * state_size, input_size))
+        self.weight_hh = nn.Parameter(torch.empty(4 * state_size, state_size))
+        self.bias = nn.Parameter(torch.empty(4 * state_size)) if bias else None
+        for parameter in self.parameters():
+            nn.init.uniform_(parameter, -1 / math.sqrt(state_size), 1 / math.sqrt(state_size))
+
+    def gates(self, inputs: Float[Tensor, "*B I"]) -> Float[Tensor, "*B gates"]:
+        """The input's share of the gates, shape ``(…, 4H)``, for any number of steps at once."""
+        return F.linear(inputs, self.weight_ih, self.bias)
+
+    def update(
+        self, gates: Float[Tensor, "B gates"], state: Float[Tensor, "B H"], cell: Float[Tensor, "B H"]
+    ) -> tuple[Float[Tensor, "B H"], Float[Tensor, "B H"]]:
+        """The next state and memory cell from the gates' share of the input and the previous ones."""
+        return self.switch(gates + F.linear(state, self.weight_hh), cell)
+
+    def switch(
+        self, gates: Float[Tensor, "B gates"], cell: Float[Tensor, "B H"]
+    ) -> tuple[Float[Tensor, "B H"], Float[Tensor, "B H"]]:
+        """The next state and memory cell from everything that goes into the gates, the state's share included."""
+        i, f, o = torch.sigmoid(gates[:, : 3 * self.state_size]).chunk(3, dim=-1)
+        cell = f * cell + i * torch.tanh(gates[:, 3 * self.state_size :])
+        return o * torch.tanh(cell), cell
