@@ -77,20 +77,13 @@ def masked_softmax(scores: Float[Tensor, "*B S"], mask: Bool[Tensor, "*B S"]) ->
     """Softmax over the last axis in which masked positions take no part (eq. 6 of Bahdanau et al. 2015).
 
     Masked positions get exactly 0; every row sums to 1. A row without a real position has no softmax
-    and comes back as NaN: an empty source is refused where a `Batch` is made. Energies in half precision give weights
-    in single precision.
+    and comes back as NaN: an empty source is refused where a `Batch` is made.
 
     Args:
         scores: energies ``e``, shape ``(…, S)``.
         mask: True at real positions, shape ``(…, S)``.
     """
-    wide = torch.promote_types(scores.dtype, torch.float32)
-    return scores.masked_fill(~mask, -math.inf).softmax(dim=-1, dtype=wide)
-
-
-def _expected(weights: Tensor, annotations: Tensor) -> Tensor:
-    """``Σ_j α_ij h_j``, in the precision of the annotations."""
-    return torch.bmm(weights.to(annotations.dtype).unsqueeze(1), annotations).squeeze(1)
+    return scores.masked_fill(~mask, -math.inf).softmax(dim=-1)
 
 
 class Score(nn.Module, ABC):
@@ -114,7 +107,7 @@ class AdditiveScore(Score):
 
     It is also the ``f_att`` of Xu et al. 2015 (§3.1.2, eq. 4), of which the paper says no more than that it is a
     multilayer perceptron. The released code has a bias on ``U_a h_j``, and in its released configuration one more
-    layer on the annotations: the key is ``tanh(U_2 (U_a h_j + b) + b_2)``.
+    layer on the annotations: the key is ``tanh(U_2 (U_a h_j + b) + b_2)``, and `U_a` holds all of it.
 
     Args:
         query_size: ``Q``, the width of ``s_{i-1}`` (the paper's ``n``).
@@ -134,15 +127,15 @@ class AdditiveScore(Score):
         if layers not in (1, 2):
             raise CourseError(f"The additive score has 1 or 2 layers on the annotations, not {layers}.")
         self.W_a = nn.Linear(query_size, alignment_size, bias=False)
-        self.U_a = nn.Linear(annotation_size, alignment_size, bias=bias)
+        self.U_a: nn.Module = nn.Linear(annotation_size, alignment_size, bias=bias)
         self.v_a = nn.Parameter(torch.zeros(alignment_size))
         nn.init.uniform_(self.v_a, -1 / math.sqrt(alignment_size), 1 / math.sqrt(alignment_size))
-        self.U_2 = nn.Linear(alignment_size, alignment_size, bias=bias) if layers == 2 else None
+        if layers == 2:
+            self.U_a = nn.Sequential(self.U_a, nn.Linear(alignment_size, alignment_size, bias=bias), nn.Tanh())
 
     def project(self, annotations: Float[Tensor, "B S D"]) -> Float[Tensor, "B S A"]:
-        """``U_a h_j`` for every position; with two layers ``tanh(U_2 U_a h_j)``."""
-        keys = self.U_a(annotations)
-        return keys if self.U_2 is None else torch.tanh(self.U_2(keys))
+        """``U_a h_j`` for every position."""
+        return self.U_a(annotations)
 
     def forward(self, query: Float[Tensor, "B Q"], keys: Float[Tensor, "B S A"]) -> Float[Tensor, "B S"]:
         """``v_aᵀ tanh(W_a s_{i-1} + keys_j)`` for every position."""
@@ -238,7 +231,8 @@ class SoftAttention(Attention):
         """Look at every annotation at once, each as much as its weight says."""
         scores = self.score(query, memory.keys)
         weights = masked_softmax(scores, memory.mask)
-        return Glimpse(_expected(weights, memory.annotations), weights, scores)
+        context = torch.bmm(weights.unsqueeze(1), memory.annotations).squeeze(1)
+        return Glimpse(context, weights, scores)
 
 
 @final
@@ -289,19 +283,22 @@ class HardAttention(Attention):
     def forward(self, query: Float[Tensor, "B Q"], memory: Memory) -> Glimpse:
         """Look at one annotation for each query."""
         scores = self.score(query, memory.keys)
-        weights = masked_softmax(scores, memory.mask)
+        weights = masked_softmax(scores.to(torch.promote_types(scores.dtype, torch.float32)), memory.mask)
         how = "sample" if self.training else self.when_testing
         if how == "expected":
-            return Glimpse(_expected(weights, memory.annotations), weights, scores)
+            return Glimpse(self._expected(weights, memory), weights, scores)
         position = self._draw(weights.detach()) if how == "sample" else weights.argmax(dim=-1)
         index = position.unsqueeze(1)
         context = memory.annotations.take_along_dim(index.unsqueeze(-1), dim=1).squeeze(1)
         log_prob = weights.gather(1, index).squeeze(1).clamp_min(torch.finfo(weights.dtype).tiny).log()
         if memory.soft is not None:
-            expected = _expected(weights, memory.annotations)
-            context = torch.where(memory.soft.unsqueeze(1), expected, context)
+            context = torch.where(memory.soft.unsqueeze(1), self._expected(weights, memory), context)
             log_prob, position = log_prob.masked_fill(memory.soft, 0), position.masked_fill(memory.soft, -1)
         return Glimpse(context, weights, scores, log_prob, position)
+
+    def _expected(self, weights: Tensor, memory: Memory) -> Tensor:
+        """What soft attention brings back."""
+        return torch.bmm(weights.to(memory.annotations.dtype).unsqueeze(1), memory.annotations).squeeze(1)
 
     def _draw(self, weights: Tensor) -> Tensor:
         """A position for each row, by a race of exponential clocks, which waits for no device."""
