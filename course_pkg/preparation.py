@@ -1,18 +1,38 @@
 """From a recipe's text to pairs of token ids: read, limited, given a vocabulary, encoded. Chapters 1 and 6."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from course_pkg import corpora, toy
+from course_pkg.batching import Batch
 from course_pkg.corpora import ParallelText
+from course_pkg.metrics import bleu
 from course_pkg.notation import CourseError
 from course_pkg.recipes import Data, Recipe
-from course_pkg.vocabulary import SubwordVocabulary, Vocabulary, WordVocabulary, backwards
+from course_pkg.vocabulary import EOS, SubwordVocabulary, Vocabulary, WordVocabulary, backwards
 
-__all__ = ["Corpus", "Pairs", "prepare"]
+__all__ = ["Corpus", "Pairs", "Question", "prepare"]
 
 Pairs = list[tuple[tuple[int, ...], tuple[int, ...]]]
 """Source and target ids of each sentence pair, EOS last."""
+MEASURED_TOGETHER = 128
+"""Pairs or sources in a batch of the validation corpus."""
+
+
+class Question(NamedTuple):
+    """Validation sources of one batch, to be answered by greedy search.
+
+    Attributes:
+        rows: which sources these are.
+        batch: the sources; its target side is empty but for EOS.
+        max_steps: the longest answer, EOS counted.
+    """
+
+    rows: list[int]
+    batch: Batch
+    max_steps: int
 
 
 @dataclass(frozen=True)
@@ -32,6 +52,38 @@ class Corpus:
     train: Pairs
     validation: Pairs
     validation_text: ParallelText
+
+    @property
+    def lengths(self) -> list[int]:
+        """What training pairs are sorted by: GroundHog's ``max(source, target)``."""
+        return [max(map(len, pair)) for pair in self.train]
+
+    def batch(self, rows: Sequence[int]) -> Batch:
+        """Training pairs side by side."""
+        return Batch.collate([self.train[row] for row in rows])
+
+    def validation_batches(self) -> Iterator[Batch]:
+        """The validation pairs, those of about the same length together."""
+        order = sorted(range(len(self.validation)), key=lambda row: max(map(len, self.validation[row])))
+        for rows in chunks(order, MEASURED_TOGETHER):
+            yield Batch.collate([self.validation[row] for row in rows])
+
+    def questions(self) -> Iterator[Question]:
+        """The validation sources, those of about the same length together."""
+        sources = [source for source, _ in self.validation]
+        for rows in chunks(sorted(range(len(sources)), key=lambda row: len(sources[row])), MEASURED_TOGETHER):
+            batch = Batch.collate([(sources[row], (EOS,)) for row in rows])
+            yield Question(rows, batch, 2 * batch.source.shape[1] + 10)
+
+    def score(self, texts: Sequence[str]) -> float:
+        """Corpus BLEU of the answers to `questions`, in their rows' order."""
+        return bleu(texts, self.validation_text.target).score
+
+
+def chunks(rows: list[int], size: int) -> Iterator[list[int]]:
+    """The rows in their order, ``size`` at a time."""
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]
 
 
 def _text(name: str, data: Data, files: tuple[str, str], *, seed: int, count: int) -> ParallelText:

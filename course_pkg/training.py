@@ -25,13 +25,13 @@ from torch import Tensor, nn
 from course_pkg.batching import Batch, BucketSampler
 from course_pkg.checkpoints import Stored, build, save, write_atomically
 from course_pkg.losses import sequence_cross_entropy
-from course_pkg.metrics import bleu, perplexity
+from course_pkg.metrics import perplexity
 from course_pkg.models import EncoderDecoder, count_parameters, initialise_as_paper
 from course_pkg.notation import CourseError
-from course_pkg.preparation import Corpus, Pairs, prepare
+from course_pkg.preparation import Corpus, prepare
 from course_pkg.recipes import Recipe, from_dict
 from course_pkg.search import greedy
-from course_pkg.vocabulary import BOS, EOS, PAD, Vocabulary
+from course_pkg.vocabulary import BOS, EOS, PAD
 
 __all__ = ["fit", "learning_rate"]
 
@@ -185,7 +185,7 @@ class _Run:
         self.model = _new_model(recipe, self.corpus)
         self.objective, self.optimiser = fabric.setup(_Objective(self.model), _optimiser(recipe, self.model))
         self.sampler = BucketSampler(
-            [max(map(len, pair)) for pair in self.corpus.train],
+            self.corpus.lengths,
             batch_size=recipe.training.batch_size,
             buffer_batches=recipe.training.buffer_batches,
             seed=recipe.training.seed,
@@ -254,7 +254,7 @@ class _Run:
             disable=hidden,
             leave=False,
         ):
-            yield Batch.collate([self.corpus.train[row] for row in rows]).to(self.fabric.device, non_blocking=True)
+            yield self.corpus.batch(rows).to(self.fabric.device, non_blocking=True)
 
     def _update(self, batch: Batch) -> None:
         plan, started = self.recipe.training, time.monotonic()
@@ -282,9 +282,9 @@ class _Run:
             )
 
     def _end_epoch(self) -> None:
-        nll, tokens = _nll(self.objective, self.corpus.validation, self.fabric.device)
+        nll, tokens = _nll(self.objective, self.corpus, self.fabric.device)
         self._require_number(nll)
-        score = bleu(self._translations(), self.corpus.validation_text.target).score
+        score = self.corpus.score(self._translations())
         with _undisturbed():
             self._close_epoch(nll, tokens, score)
 
@@ -307,8 +307,7 @@ class _Run:
         self._checkpoint("last.ckpt")
 
     def _translations(self) -> list[str]:
-        sources = [source for source, _ in self.corpus.validation]
-        return _greedy_texts(self.model, sources, self.corpus.target, self.fabric.device)
+        return _greedy_texts(self.model, self.corpus, self.fabric.device)
 
     def _record(self, record: dict[str, Any]) -> None:
         if self.fabric.global_rank:
@@ -390,41 +389,25 @@ def _read_checkpoint(path: Path) -> dict[str, Any]:
     return state
 
 
-def _chunks(rows: list[int], size: int) -> Iterator[list[int]]:
-    for start in range(0, len(rows), size):
-        yield rows[start : start + size]
-
-
 @torch.no_grad()
-def _nll(objective: nn.Module, pairs: Pairs, device: torch.device) -> tuple[float, int]:
+def _nll(objective: nn.Module, corpus: Corpus, device: torch.device) -> tuple[float, int]:
     """Summed negative log-likelihood in nats, and the number of target tokens, EOS counted."""
     objective.eval()
-    order = sorted(range(len(pairs)), key=lambda row: max(map(len, pairs[row])))
-    total = 0.0
-    for rows in _chunks(order, 128):
-        batch = Batch.collate([pairs[row] for row in rows]).to(device)
-        total += float(objective(*_tensors(batch)))
-    return total, sum(len(target) for _, target in pairs)
+    total, tokens = 0.0, 0
+    for batch in corpus.validation_batches():
+        tokens += int(batch.target_mask.sum())
+        total += float(objective(*_tensors(batch.to(device))))
+    return total, tokens
 
 
 @torch.no_grad()
-def _greedy_texts(
-    model: EncoderDecoder, sources: list[tuple[int, ...]], target: Vocabulary, device: torch.device
-) -> list[str]:
+def _greedy_texts(model: EncoderDecoder, corpus: Corpus, device: torch.device) -> list[str]:
     model.eval()
-    order = sorted(range(len(sources)), key=lambda row: len(sources[row]))
-    texts = [""] * len(sources)
-    for rows in _chunks(order, 128):
-        batch = Batch.collate([(sources[row], (EOS,)) for row in rows]).to(device)
-        longest = 2 * batch.source.shape[1] + 10
-        found = greedy(
-            model.decoder,
-            model.encode(batch.source, batch.source_mask),
-            bos=BOS,
-            eos=EOS,
-            max_steps=longest,
-            forbid=(PAD, BOS),
-        )
+    texts: dict[int, str] = {}
+    for rows, batch, max_steps in corpus.questions():
+        batch = batch.to(device)
+        encoded = model.encode(batch.source, batch.source_mask)
+        found = greedy(model.decoder, encoded, bos=BOS, eos=EOS, max_steps=max_steps, forbid=(PAD, BOS))
         for row, ids in zip(rows, found.tokens[:, 0].tolist(), strict=True):
-            texts[row] = target.decode(ids)
-    return texts
+            texts[row] = corpus.target.decode(ids)
+    return [texts[row] for row in range(len(texts))]

@@ -21,7 +21,7 @@ from course_pkg import training
 from course_pkg.batching import Batch
 from course_pkg.checkpoints import build, load
 from course_pkg.notation import CourseError
-from course_pkg.preparation import prepare
+from course_pkg.preparation import Corpus, prepare
 from course_pkg.recipes import Recipe, read
 from course_pkg.training import fit, learning_rate
 
@@ -116,7 +116,7 @@ def test_the_best_epoch_is_the_best_by_the_chosen_measure(
     corpus: Path, tmp_path: Path, select_by: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scores, nlls = iter([3.0, 9.0, 6.0]), iter([(5.0, 1), (7.0, 1), (4.0, 1)])
-    monkeypatch.setattr(training, "bleu", lambda *_: type("Bleu", (), {"score": next(scores)}))
+    monkeypatch.setattr(Corpus, "score", lambda *_: next(scores))
     monkeypatch.setattr(training, "_nll", lambda *_: next(nlls))
     folder = run(tiny(corpus, f"training.select_by={select_by}"), tmp_path / "run")
     assert load(folder).config["best_epoch"] == {"bleu": 2, "nll": 3}[select_by]
