@@ -1,6 +1,8 @@
 """The book in a real browser, as a reader meets it: every page, in both modes, wide and narrow, with and without
 scripts. Built from the outputs that are stored in the notebooks, and served below a prefix."""
 
+import re
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,23 @@ def test_a_broken_link_and_a_repeated_id_are_seen(tmp_path: Path) -> None:
     found = broken_links(tmp_path, pages)
     assert [line.split(": ")[1].split(" ")[0] for line in found] == ["b.html#gone", "/b.html", "c"]
     assert pages["a.html"].repeated == ["x"]
+
+
+def named(text: str) -> dict[str, str]:
+    """What a page says of itself where it is shared."""
+    return {key: unescape(value) for key, value in re.findall(r'<meta property="(og:[\w:]+)" content="([^"]*)"', text)}
+
+
+def test_a_shared_page_is_shown_with_its_address_the_books_name_and_a_picture_with_words(site: Path) -> None:
+    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    home = config["html"]["baseurl"]
+    for path in PAGES:
+        text = (site / path).read_text(encoding="utf-8")
+        shown = named(text)
+        assert f'<link rel="canonical" href="{shown["og:url"]}"' in text and shown["og:url"] == home + path
+        assert shown["og:site_name"] == config["title"] and len(shown["og:description"]) > 50
+        assert shown["og:image"].startswith(home) and (site / shown["og:image"].removeprefix(home)).is_file()
+        assert len(shown["og:image:alt"]) > 50
 
 
 # --- every page -------------------------------------------------------------------------------------------------
