@@ -18,11 +18,13 @@ from course_pkg.recurrent import GatedRecurrentUnit
 __all__ = [
     "BiGRUEncoder",
     "Encoded",
+    "FeatureMaps",
     "GRUEncoder",
     "ImageEncoder",
     "SmallConvolutions",
     "WordEmbedding",
     "features_of_map",
+    "joined",
     "reverse_within_length",
 ]
 
@@ -158,6 +160,34 @@ def features_of_map(feature_map: Float[Tensor, "B D h w"]) -> Float[Tensor, "B S
     return feature_map.flatten(2).transpose(1, 2)
 
 
+@dataclass(frozen=True)
+class FeatureMaps(Record):
+    """A fine and a coarse square feature map of the same images, location-major, before they are joined.
+
+    Attributes:
+        fine: shape ``(B, L, C)``; ``L`` is a square number.
+        coarse: shape ``(B, l, c)``; ``l`` likewise.
+    """
+
+    fine: Float[Tensor, "B L C"]
+    coarse: Float[Tensor, "B l c"]
+
+
+def joined(maps: FeatureMaps) -> Float[Tensor, "B L D"]:
+    """Each fine location's vector followed by the coarse map's there, interpolated bilinearly; ``D = C + c``.
+
+    The hypercolumns of Hariharan et al. 2015 (§2). Linear in both maps.
+    """
+    return torch.cat([maps.fine, _interpolated(maps.coarse, math.isqrt(maps.fine.shape[1]))], dim=-1)
+
+
+def _interpolated(coarse: Float[Tensor, "B l c"], grid: int) -> Float[Tensor, "B L c"]:
+    side = math.isqrt(coarse.shape[1])
+    square = coarse.unflatten(1, (side, side)).permute(0, 3, 1, 2)  # channels last in memory: nothing is copied
+    fine = F.interpolate(square, size=(grid, grid), mode="bilinear", align_corners=False)
+    return fine.permute(0, 2, 3, 1).flatten(1, 2)
+
+
 @final
 class ImageEncoder(nn.Module):
     """An image as ``L`` annotation vectors ``a_i``, one for each location of a feature map (Xu et al. 2015, §3.1.1).
@@ -207,17 +237,30 @@ class ImageEncoder(nn.Module):
             self.network.eval()
         return self
 
-    def forward(self, source: Tensor, mask: Bool[Tensor, "B S"] | None = None) -> Encoded:
+    def forward(self, source: Tensor | FeatureMaps, mask: Bool[Tensor, "B S"] | None = None) -> Encoded:
         """Encode images, or features made beforehand.
 
         Args:
             source: images, shape ``(B, 3, height, width)``, if there is a network, or its features, location-major
-                ``(B, L, D0)``, in any floating type.
+                ``(B, L, D0)``, in any floating type; or the maps that joined make them. Those are projected before
+                they are joined, which comes to the same and costs a third (features without ``normalise``).
             mask: True at the locations that may be looked at; ``None``: at all.
 
         Raises:
             CourseError: images without a network, or features of another width.
         """
+        annotations = self.dropout(self._annotations(source))
+        if mask is None:
+            everywhere = torch.ones(annotations.shape[:2], dtype=torch.bool, device=annotations.device)
+            return Encoded(annotations, everywhere, annotations.mean(dim=1))
+        real = annotations.masked_fill(~mask.unsqueeze(-1), 0)
+        return Encoded(annotations, mask, real.sum(dim=1) / mask.sum(dim=1, keepdim=True))
+
+    def _annotations(self, source: Tensor | FeatureMaps) -> Tensor:
+        if isinstance(source, FeatureMaps):
+            if self.projection is not None and self.norm is None:
+                return self._projected(source)
+            source = joined(source)
         features = self._features(source)
         if features.shape[-1] != self.feature_size:
             raise CourseError(
@@ -227,14 +270,24 @@ class ImageEncoder(nn.Module):
         annotations = features.to(torch.promote_types(features.dtype, torch.float32))
         if self.norm is not None:
             annotations = self.norm(annotations)
-        if self.projection is not None:
-            annotations = self.projection(annotations)
-        annotations = self.dropout(annotations)
-        if mask is None:
-            everywhere = torch.ones(annotations.shape[:2], dtype=torch.bool, device=annotations.device)
-            return Encoded(annotations, everywhere, annotations.mean(dim=1))
-        real = annotations.masked_fill(~mask.unsqueeze(-1), 0)
-        return Encoded(annotations, mask, real.sum(dim=1) / mask.sum(dim=1, keepdim=True))
+        return annotations if self.projection is None else self.projection(annotations)
+
+    def _projected(self, maps: FeatureMaps) -> Tensor:
+        """The projection of the joined maps: each map is given its columns, and the coarse one is interpolated last.
+
+        Interpolation keeps constants, so the bias may go with it.
+        """
+        assert self.projection is not None
+        width = maps.fine.shape[-1]
+        if width + maps.coarse.shape[-1] != self.feature_size:
+            raise CourseError(
+                f"The maps have {width} and {maps.coarse.shape[-1]} numbers at each location, the encoder expects "
+                f"{self.feature_size} in all: give the maps of the network that it was made for."
+            )
+        fine, coarse = (m.to(torch.promote_types(m.dtype, torch.float32)) for m in (maps.fine, maps.coarse))
+        weight = self.projection.weight
+        below = F.linear(coarse, weight[:, width:], self.projection.bias)
+        return F.linear(fine, weight[:, :width]) + _interpolated(below, math.isqrt(fine.shape[1]))
 
     def _features(self, source: Tensor) -> Tensor:
         if source.dim() == 3:

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from course_pkg import pictures
+from course_pkg.encoders import FeatureMaps, joined
 from course_pkg.notation import CourseError
 
 __all__ = ["NETWORKS", "FeatureNetwork", "Kind", "join", "kind", "network", "prepare"]
@@ -79,9 +79,7 @@ def join(name: str, middle: Float[Tensor, "B 196 112"], last: Float[Tensor, "B 4
     """
     if kind(name).grid == (7, 7):
         return last
-    square = last.unflatten(1, (7, 7)).permute(0, 3, 1, 2)  # channels last in memory: nothing is copied here
-    upsampled = F.interpolate(square, size=(14, 14), mode="bilinear", align_corners=False)
-    return torch.cat([middle, upsampled.permute(0, 2, 3, 1).flatten(1, 2)], dim=2)
+    return joined(FeatureMaps(middle, last))
 
 
 @final

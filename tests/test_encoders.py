@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from course_pkg.encoders import BiGRUEncoder, GRUEncoder, WordEmbedding, reverse_within_length
+from course_pkg.encoders import (
+    BiGRUEncoder,
+    FeatureMaps,
+    GRUEncoder,
+    ImageEncoder,
+    WordEmbedding,
+    joined,
+    reverse_within_length,
+)
+from course_pkg.notation import CourseError
 from course_pkg.recurrent import GatedRecurrentUnit
 from course_pkg.vocabulary import BOS, EOS, PAD
 
@@ -236,3 +245,27 @@ def test_annotation_dropout_acts_in_training_alone(reset):
     kept = dropped != 0
     assert 0.2 < kept.double().mean() < 0.8
     torch.testing.assert_close(dropped[kept], 2 * expected[kept])
+
+
+def test_maps_may_be_projected_before_they_are_joined() -> None:
+    torch.manual_seed(4)
+    maps = FeatureMaps(torch.randn(2, 16, 3), torch.randn(2, 4, 5))
+    encoder = ImageEncoder(feature_size=8, annotation_size=6).double()
+    maps = FeatureMaps(maps.fine.double(), maps.coarse.double())
+    torch.testing.assert_close(encoder(maps).annotations, encoder(joined(maps)).annotations)
+    torch.testing.assert_close(joined(maps)[..., :3], maps.fine)
+    constant = FeatureMaps(maps.fine, torch.ones(2, 4, 5).double() * 7)
+    torch.testing.assert_close(joined(constant)[..., 3:], torch.full((2, 16, 5), 7.0).double())
+
+
+def test_maps_are_joined_whole_where_they_are_normalised_together() -> None:
+    torch.manual_seed(4)
+    maps = FeatureMaps(torch.randn(2, 16, 3), torch.randn(2, 4, 5))
+    encoder = ImageEncoder(feature_size=8, annotation_size=6, normalise=True)
+    torch.testing.assert_close(encoder(maps).annotations, encoder(joined(maps)).annotations)
+
+
+def test_maps_of_another_network_are_refused() -> None:
+    maps = FeatureMaps(torch.randn(2, 16, 3), torch.randn(2, 4, 4))
+    with pytest.raises(CourseError, match="3 and 4 numbers .* expects 8"):
+        ImageEncoder(feature_size=8, annotation_size=6)(maps)
