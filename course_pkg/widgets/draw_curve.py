@@ -1,4 +1,4 @@
-"""A curve that the reader draws before the measured one is shown: chapters 2 and 7."""
+"""A curve that the reader draws before the measured one is shown: chapters 1, 2 and 7."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
