@@ -198,7 +198,7 @@ def _caption_lines(path: Path) -> Iterator[tuple[int, str, str, str]]:
     columns = [header.index("image"), header.index("caption")] if headed else [0, 1]
     if "caption_id" in header:
         columns.append(header.index("caption_id"))
-    quoting = csv.QUOTE_MINIMAL if delimiter == "," else csv.QUOTE_NONE
+    quoting: Any = csv.QUOTE_MINIMAL if delimiter == "," else csv.QUOTE_NONE
     rows = csv.reader(lines[headed:], delimiter=delimiter, quoting=quoting)
     try:
         for row in rows:

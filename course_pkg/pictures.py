@@ -10,7 +10,7 @@ import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import IO, final
+from typing import final
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -20,7 +20,7 @@ from course_pkg.notation import CourseError
 
 __all__ = ["SIDE", "Source", "View", "read", "read_all", "upright"]
 
-File = str | os.PathLike[str] | bytes | IO[bytes] | Image.Image
+File = str | os.PathLike[str] | bytes | io.BytesIO | io.BufferedReader | Image.Image
 Source = File | np.ndarray
 """What a picture is read from: a path, a file's bytes, an open binary file, a PIL image, or an array."""
 
@@ -122,9 +122,7 @@ def upright(source: Source) -> Image.Image:
     only part of one, has no pixels, too few or far too many, or is more than 16 times as long as wide.
     """
     if isinstance(source, np.ndarray):
-        image = _of_array(source)
-        _check_shape(image.size, "the array")
-        return _on_white(image)
+        return _on_white(_of_array(source, "the array"))
     name = _name(source)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of odd metadata; what matters is raised
@@ -192,12 +190,13 @@ def _on_white(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _of_array(values: np.ndarray, name: str = "the array") -> Image.Image:
+def _of_array(values: np.ndarray, name: str) -> Image.Image:
     """An 8-bit picture; wider integers are 16-bit, as Pillow opens 16-bit PNG and TIFF files."""
     if values.ndim == 3 and values.shape[2] == 1:
         values = values[:, :, 0]
     if not (values.ndim == 2 or (values.ndim == 3 and values.shape[2] in (3, 4))):
         raise CourseError(f"{name} has shape {values.shape}; give (height, width) or (height, width, 3)")
+    _check_shape((values.shape[1], values.shape[0]), name)
     if values.dtype == np.uint8:
         scaled = values
     elif values.dtype.kind in "iu" and _within(values, 65535):
