@@ -12,10 +12,17 @@ from torch import nn
 from torch.nn import functional as F
 
 from course_pkg.attention import AdditiveScore, Glimpse, Score, SoftAttention
-from course_pkg.decoders import STEP_ORDERS, AttentiveDecoder, DeepOutput, State
-from course_pkg.encoders import BiGRUEncoder, Encoded, WordEmbedding
-from course_pkg.losses import sequence_cross_entropy
-from course_pkg.recurrent import GatedRecurrentUnit
+from course_pkg.caption_decoder import CaptionDecoder, CaptionOutput, FirstState
+from course_pkg.decoders import STEP_ORDERS, AttentiveDecoder, DeepOutput, Rollout, State
+from course_pkg.encoders import BiGRUEncoder, Encoded, ImageEncoder, WordEmbedding
+from course_pkg.losses import (
+    MovingBaseline,
+    Reinforced,
+    doubly_stochastic_penalty,
+    reinforce,
+    sequence_cross_entropy,
+)
+from course_pkg.recurrent import GatedRecurrentUnit, LongShortTermMemory
 from course_pkg.vocabulary import BOS, EOS, PAD
 
 B, S, T, V, E, H, A = 2, 5, 4, 12, 3, 4, 6
@@ -88,18 +95,39 @@ class QueryWithTheOldState(AttentiveDecoder):
         return State(hidden, context=glimpse.context), state.hidden, glimpse
 
 
+class CaptionQueryWithTheNewState(CaptionDecoder):
+    """Error 3 in the captioner: the LSTM takes the word in, with what was seen last, and only then asks."""
+
+    def forward(self, inputs, encoded):
+        memory, state = self.start(encoded)
+        hidden, cell, context, weights = state.hidden, state.cell, torch.zeros_like(encoded.summary), []
+        for share in self.unit.gates(self.embedding(inputs)).unbind(1):
+            hidden, cell = self.unit.update(share + self.Z(context), hidden, cell)
+            glimpse = self.attention(hidden, memory)
+            context = glimpse.context
+            weights.append(glimpse.weights)
+        return Rollout(torch.zeros(*inputs.shape, V), torch.stack(weights, dim=1))
+
+
+def captioning(decoder_class, order):
+    attention, output = SoftAttention(AdditiveScore(H, 2 * H, A)), CaptionOutput(H, E, 2 * H, V)
+    unit, first = LongShortTermMemory(E, H), FirstState(2 * H, H)
+    return lively(decoder_class(WordEmbedding(V, E, bos=BOS), unit, attention, output, first, annotation_size=2 * H))
+
+
 def attentive(decoder_class, order):
     embedding, unit = WordEmbedding(V, E, bos=BOS), GatedRecurrentUnit(E, H)
     attention, output = SoftAttention(AdditiveScore(H, 2 * H, A)), DeepOutput(H, E, 2 * H, 3, V)
     return lively(decoder_class(embedding, unit, attention, output, annotation_size=2 * H, summary_size=H, order=order))
 
 
-def check_the_query_has_read(words_before, order):
+def check_the_query_has_read(words_before, order, make=attentive):
     """The first row of weights that changes when y_2 does, is that of the step whose query has read y_2."""
 
     def check(decoder_class):
-        decoder = attentive(decoder_class, order)
-        encoded = Encoded(torch.randn(B, S, 2 * H).double(), MASK, torch.randn(B, H).double())
+        decoder = make(decoder_class, order)
+        summary = torch.randn(B, H if make is attentive else 2 * H).double()
+        encoded = Encoded(torch.randn(B, S, 2 * H).double(), MASK, summary)
         changed = INPUTS.clone()
         changed[:, 2] = 6
         moved = decoder(INPUTS, encoded).weights - decoder(changed, encoded).weights
@@ -326,12 +354,129 @@ def check_maxout_pairs_neighbours(output_class):
     assert units.tolist() == [5, 2, 9]
 
 
+# 13: the doubly stochastic penalty
+
+
+def summed_over_locations(weights, target_mask, source_mask, **options):
+    """Error 13: the sum runs over the locations, where it is 1 whatever the model looks at."""
+    return (1 - weights.sum(dim=2)).square().masked_fill(~target_mask, 0).sum(dim=1).mean()
+
+
+def check_the_penalty_sees_where_was_looked(penalty):
+    """P13: C looks at one location cost (1-C)² there and 1 at each other; spread evenly they cost (L-C)²/L."""
+    masks = torch.ones(B, T, dtype=torch.bool), torch.ones(B, S, dtype=torch.bool)
+    stubborn, even = torch.zeros(B, T, S).double(), torch.ones(B, T, S).double() / S
+    stubborn[:, :, 2] = 1
+    close(penalty(stubborn, *masks), torch.tensor((1.0 - T) ** 2 + S - 1).double())
+    close(penalty(even, *masks), torch.tensor((S - T) ** 2).double() / S)
+
+
+# 14: locations and channels
+
+
+class ReshapedMap(ImageEncoder):
+    """Error 14: a (D, h, w) map reshaped to (h·w, D), which fits and mixes locations with channels."""
+
+    def forward(self, source, mask=None):
+        made = self.network(source)
+        return super().forward(made.reshape(len(made), -1, made.shape[1]), mask)
+
+
+class ColumnsFirst(ImageEncoder):
+    """Error 14: the locations column by column, while α is drawn row by row."""
+
+    def forward(self, source, mask=None):
+        return super().forward(self.network(source).transpose(2, 3).flatten(2).transpose(1, 2), mask)
+
+
+def check_a_location_is_where_it_was(encoder_class):
+    """A coordinate image: channel 0 holds the row, 1 the column. α drawn as (h, w) has to point where it looked."""
+    height, width = 3, 4
+    row, column = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    image = torch.stack([row, column, 10 * row + column]).double().unsqueeze(0)
+    annotations = encoder_class(nn.Identity(), feature_size=3)(image).annotations
+    assert annotations.shape == (1, height * width, 3)
+    for r in range(height):
+        for c in range(width):
+            α = torch.zeros(height, width).double()
+            α[r, c] = 1
+            close(α.flatten() @ annotations[0], torch.tensor([r, c, 10 * r + c]).double())
+
+
+# 15: REINFORCE
+
+
+def reward_not_detached(likelihood, log_probs, weights, mask, baseline, entropy_weight=0.0):
+    """Error 15: the path's log-probability teaches the words as well."""
+    expected = baseline(likelihood.detach())
+    gain = likelihood + (likelihood - expected) * log_probs.sum(1)
+    return Reinforced(-gain.sum(), likelihood.detach(), expected, gain.detach())
+
+
+def entropy_lowered(likelihood, log_probs, weights, mask, baseline, entropy_weight=0.0):
+    """Error 15: the sign of the entropy is that of the loss's other terms, turned once too often."""
+    return reinforce(likelihood, log_probs, weights, mask, baseline, entropy_weight=-entropy_weight, reduction="sum")
+
+
+def right(likelihood, log_probs, weights, mask, baseline, entropy_weight=0.0):
+    return reinforce(likelihood, log_probs, weights, mask, baseline, entropy_weight=entropy_weight, reduction="sum")
+
+
+def check_reinforce_is_unbiased(objective):
+    """P14 for one draw among S: over all of them the mean gradient is that of Σ_s α_s log p_s."""
+    energies, words = torch.randn(S).double().requires_grad_(), torch.randn(S).double().requires_grad_()
+    weights, mask = energies.softmax(0), torch.ones(1, 1, dtype=torch.bool)
+    exact = torch.autograd.grad((weights * words).sum(), [energies, words], retain_graph=True)
+    total = 0.0
+    for s in range(S):
+        parts = words[s : s + 1], weights[s].log().view(1, 1), weights.view(1, 1, S), mask
+        total = total - weights[s].detach() * objective(*parts, lambda rewards: torch.tensor(-2.0).double()).loss
+    for found, wanted in zip(torch.autograd.grad(total, [energies, words]), exact, strict=True):
+        close(found, wanted)
+
+
+def check_the_entropy_term_raises_the_entropy(objective):
+    energies = torch.randn(1, 1, S).double().requires_grad_()
+    nothing, mask = torch.zeros(1).double(), torch.ones(1, 1, dtype=torch.bool)
+
+    def entropy(energies):
+        weights = energies.softmax(-1)
+        return -(weights * weights.log()).sum()
+
+    arguments = nothing, nothing.unsqueeze(1), energies.softmax(-1), mask, lambda rewards: nothing[0]
+    objective(*arguments, entropy_weight=1.0).loss.backward()
+    assert entropy(energies - 0.01 * energies.grad) > entropy(energies)
+
+
+class BaselineThatKnows(MovingBaseline):
+    """Error 15: the mean takes the rewards in first, and is then subtracted from them."""
+
+    def forward(self, rewards):
+        super().forward(rewards)
+        return self.value.clone()
+
+
+def check_the_baseline_does_not_know_the_reward(baseline_class):
+    answers = []
+    for rewards in (torch.tensor([-1.0, -2.0]), torch.tensor([-30.0, 5.0])):
+        baseline = baseline_class()
+        baseline(torch.tensor([-4.0]))
+        answers.append(baseline(rewards))
+    close(*answers)
+
+
 ERRORS = [  # number, check, what the package has, the same with the error
     ("1", check_each_row_of_weights_sums_to_one, SoftAttention, MaskAfterSoftmax),
     ("2", check_each_row_of_weights_sums_to_one, SoftAttention, SoftmaxOverTheBatch),
     ("3 main-text", check_the_query_has_read(1, "main-text"), AttentiveDecoder, QueryWithTheNewState),
     ("3 appendix", check_the_query_has_read(1, "appendix"), AttentiveDecoder, QueryWithTheNewState),
     ("3 groundhog", check_the_query_has_read(0, "groundhog"), AttentiveDecoder, QueryWithTheOldState),
+    (
+        "3 captions",
+        check_the_query_has_read(1, "captions", captioning),
+        CaptionDecoder,
+        CaptionQueryWithTheNewState,
+    ),
     ("4", check_each_sentence_reads_as_if_alone, BiGRUEncoder, BackwardOverPadding),
     ("5", check_the_reset_gate_acts_before_the_product, PapersUnit, LibraryUnit),
     ("6", check_the_first_word_reaches_the_first_state, BiGRUEncoder, StartFromTheLastRow),
@@ -344,6 +489,12 @@ ERRORS = [  # number, check, what the package has, the same with the error
     ("8 mean", check_the_loss_counts_real_words_and_eos, sequence_cross_entropy, averaged_over_padding),
     ("8 end", check_the_loss_counts_real_words_and_eos, sequence_cross_entropy, end_dropped),
     ("12", check_maxout_pairs_neighbours, DeepOutput, MaxoutOfHalves),
+    ("13", check_the_penalty_sees_where_was_looked, doubly_stochastic_penalty, summed_over_locations),
+    ("14 channels", check_a_location_is_where_it_was, ImageEncoder, ReshapedMap),
+    ("14 columns", check_a_location_is_where_it_was, ImageEncoder, ColumnsFirst),
+    ("15 reward", check_reinforce_is_unbiased, right, reward_not_detached),
+    ("15 entropy", check_the_entropy_term_raises_the_entropy, right, entropy_lowered),
+    ("15 baseline", check_the_baseline_does_not_know_the_reward, MovingBaseline, BaselineThatKnows),
 ]
 IDS = [f"{number}: {mutant.__name__}" for number, _, _, mutant in ERRORS]
 
