@@ -1,4 +1,4 @@
-"""Attention against its closed forms, its invariances, brute force and Keras (SPEC P1–P8, P10)."""
+"""Attention against its closed forms, its invariances, brute force and Keras (SPEC P1–P8, P10, P17)."""
 
 import math
 import os
@@ -17,11 +17,13 @@ from course_pkg.attention import (
     AdditiveScore,
     DotScore,
     GeneralScore,
+    HardAttention,
     ScaledDotScore,
     Score,
     SoftAttention,
     masked_softmax,
 )
+from course_pkg.notation import CourseError
 
 B, S, D, Q, A = 3, 5, 8, 6, 4
 LENGTHS = torch.tensor([5, 2, 3])
@@ -454,3 +456,168 @@ def test_keras_with_nothing_to_look_at(keras):
 def test_a_score_is_abstract():
     with pytest.raises(TypeError, match="abstract"):
         Score()
+
+
+# Hard attention
+
+
+def hard(**changes):
+    attention = HardAttention(AdditiveScore(Q, D, A), **changes).double()
+    annotations = torch.where(MASK.unsqueeze(-1), torch.randn(B, S, D).double(), 1e4)
+    return attention, torch.randn(B, Q).double(), annotations
+
+
+def soft_twin(attention):
+    """Soft attention with the same score."""
+    return SoftAttention(attention.score)
+
+
+def test_a_hard_look_brings_back_one_annotation_and_its_log_probability():
+    """ẑ = a_s and log p(s) = log α_s (Xu et al. 2015, eq. 8, 9); the weights are those of soft attention."""
+    attention, query, annotations = hard()
+    glimpse, expected = look(attention, query, annotations), look(soft_twin(attention), query, annotations)
+    torch.testing.assert_close(glimpse.weights, expected.weights)
+    torch.testing.assert_close(glimpse.scores, expected.scores)
+    for b, s in enumerate(glimpse.position.tolist()):
+        assert MASK[b, s]
+        assert torch.equal(glimpse.context[b], annotations[b, s])
+        assert glimpse.log_prob[b].item() == pytest.approx(math.log(glimpse.weights[b, s].item()))
+
+
+@pytest.mark.parametrize("when", ["training", "testing"])
+def test_positions_are_drawn_as_often_as_the_weights_say(when):
+    """Within five standard errors; padding is never drawn."""
+    attention, query, annotations = hard(when_testing="sample")
+    attention.train(when == "training")
+    draws = 20_000
+    rows = torch.arange(B).repeat(draws)
+    memory = attention.remember(annotations, MASK).take(rows)
+    glimpse = attention(query[rows], memory)
+    drawn = torch.nn.functional.one_hot(glimpse.position, S).double().view(draws, B, S).mean(0)
+    weights = glimpse.weights[:B]
+    error = (weights * (1 - weights) / draws).sqrt()
+    assert ((drawn - weights).abs() <= 5 * error).all()
+    assert (drawn[~MASK] == 0).all() and (drawn[MASK] > 0).all()
+
+
+def test_one_draw_does_not_decide_the_next():
+    """Two looks of a row are independent: the joint frequencies are the products, within five standard errors."""
+    attention, query, annotations = hard()
+    rows = torch.zeros(20_000, dtype=torch.long)
+    memory = attention.remember(annotations, MASK).take(rows)
+    first, second = attention(query[rows], memory), attention(query[rows], memory)
+    joint = torch.bincount(S * first.position + second.position, minlength=S * S).view(S, S) / len(rows)
+    product = torch.outer(first.weights[0], first.weights[0])
+    assert ((joint - product).abs() <= 5 * (product * (1 - product) / len(rows)).sqrt()).all()
+
+
+def test_in_testing_a_hard_look_is_what_was_chosen():
+    """Expected: soft attention (the released code, D12); argmax: the likeliest annotation."""
+    attention, query, annotations = hard()
+    soft_look = look(soft_twin(attention), query, annotations)
+    expected = look(attention.eval(), query, annotations)
+    torch.testing.assert_close(expected.context, soft_look.context)
+    assert expected.log_prob is None and expected.position is None
+    attention.when_testing = "argmax"
+    likeliest = look(attention, query, annotations)
+    assert torch.equal(likeliest.position, soft_look.weights.argmax(-1))
+    assert torch.equal(likeliest.context, annotations[torch.arange(B), likeliest.position])
+
+
+def test_images_that_look_softly_bring_back_the_expectation():
+    """Semi-sampling: s̃ = α for the whole image, at every step; the other images draw."""
+    attention, query, annotations = hard(soft_share=0.5)
+    rows = torch.arange(B).repeat(40)
+    memory = attention.remember(annotations[rows], MASK[rows])
+    expected = look(soft_twin(attention), query, annotations).context[rows]
+    assert memory.soft.any() and not memory.soft.all()
+    for _ in range(3):
+        glimpse = attention(query[rows], memory)
+        torch.testing.assert_close(glimpse.context[memory.soft], expected[memory.soft])
+        assert (glimpse.log_prob[memory.soft] == 0).all() and (glimpse.position[memory.soft] == -1).all()
+        drawn = ~memory.soft
+        assert torch.equal(glimpse.context[drawn], annotations[rows[drawn], glimpse.position[drawn]])
+        assert (glimpse.log_prob[drawn] < 0).all()
+
+
+@pytest.mark.parametrize(("share", "coin"), [(0.0, "image"), (0.3, "image"), (1.0, "image"), (0.3, "minibatch")])
+def test_the_coin_is_tossed_for_each_image_or_for_a_minibatch(share, coin):
+    """D12. The share of soft images is the one asked for, within five standard errors."""
+    attention, _, annotations = hard(soft_share=share, coin=coin)
+    tosses = []
+    for _ in range(500):
+        soft = attention.remember(annotations, MASK).soft
+        tosses.append(torch.zeros(B).bool() if soft is None else soft)
+    tosses = torch.stack(tosses)
+    alike = (tosses == tosses[:, :1]).all()
+    assert alike == (coin == "minibatch" or share in (0, 1))
+    count = len(tosses) if coin == "minibatch" else tosses.numel()
+    assert abs(tosses.double().mean() - share) <= 5 * (share * (1 - share) / count) ** 0.5
+    assert attention.eval().remember(annotations, MASK).soft is None
+
+
+def test_weights_learn_through_the_log_probability_alone():
+    """A draw has no derivative: the context says nothing to the score, log α does, and leaves padding alone."""
+    attention, query, annotations = hard()
+    glimpse = look(attention, query.requires_grad_(), annotations.requires_grad_())
+    (slope,) = torch.autograd.grad(glimpse.context.sum(), query, retain_graph=True, allow_unused=True)
+    assert slope is None or (slope == 0).all()
+    (slope,) = torch.autograd.grad(glimpse.log_prob.sum(), query, retain_graph=True)
+    assert (slope != 0).any()
+    (drawn,) = torch.autograd.grad(glimpse.context.sum(), annotations)
+    assert torch.equal(drawn.amax(-1) == 1, torch.nn.functional.one_hot(glimpse.position, S).bool())
+
+
+def test_one_hot_weights_leave_nothing_to_chance():
+    """P17: the hard look is the soft one."""
+    attention, query, annotations = hard()
+    with torch.no_grad():
+        attention.score.v_a *= 1e8
+    drawn, expected = look(attention, query, annotations), look(soft_twin(attention), query, annotations)
+    assert (expected.weights.amax(-1) == 1).all()
+    torch.testing.assert_close(drawn.context, expected.context)
+    assert (drawn.log_prob == 0).all()
+
+
+def test_weights_too_small_for_their_type_are_survived():
+    """A weight of exactly 0 is never drawn, and the likeliest one has a finite log-probability."""
+    attention, query, annotations = hard()
+    attention = attention.float()
+    with torch.no_grad():
+        attention.score.v_a *= 1e6
+    rows = torch.arange(B).repeat(1000)
+    memory = attention.remember(annotations.float(), MASK).take(rows)
+    glimpse = attention(query.float()[rows], memory)
+    assert glimpse.log_prob.isfinite().all() and (glimpse.weights == 0).any()
+    assert (glimpse.weights.gather(1, glimpse.position.unsqueeze(1)) > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"soft_share": 1.5}, "soft_share is 1.5"),
+        ({"when_testing": "random"}, "'random'.*expected, sample, argmax"),
+        ({"coin": "word"}, "'word'.*image, minibatch"),
+    ],
+)
+def test_hard_attention_refuses_what_it_does_not_know(changes, message):
+    with pytest.raises(CourseError, match=message):
+        hard(**changes)
+
+
+# The released captioner's additive score
+
+
+def test_two_layers_and_biases_are_the_released_codes():
+    """key = tanh(U_2 (U_a a + b) + b_2), then vᵀ tanh(W h + key); without them the score of Bahdanau et al."""
+    score = AdditiveScore(Q, D, A, bias=True, layers=2).double()
+    query, annotations = torch.randn(B, Q).double(), torch.randn(B, S, D).double()
+    first, second, _ = score.U_a
+    for b in range(B):
+        for s in range(S):
+            key = torch.tanh(second.weight @ (first.weight @ annotations[b, s] + first.bias) + second.bias)
+            energy = score.v_a @ torch.tanh(score.W_a.weight @ query[b] + key)
+            torch.testing.assert_close(score(query, score.project(annotations))[b, s], energy)
+    assert {name for name, _ in AdditiveScore(Q, D, A).named_parameters()} == {"W_a.weight", "U_a.weight", "v_a"}
+    with pytest.raises(CourseError, match="1 or 2 layers.*not 3"):
+        AdditiveScore(Q, D, A, layers=3)
