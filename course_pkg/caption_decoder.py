@@ -67,6 +67,9 @@ class CaptionOutput(nn.Module):
         state_dropout: probability of dropping an entry of ``h_t``, for this layer alone.
         dropout: probability of dropping an entry of what ``L_o`` is given.
         tied: the word embedding's weight ``(V, E)`` to use as ``L_o``, a departure from the paper.
+
+    Raises:
+        CourseError: an embedding of another shape to tie to.
     """
 
     def __init__(
@@ -89,6 +92,8 @@ class CaptionOutput(nn.Module):
         self.tanh = tanh
         self.state_dropout = nn.Dropout(state_dropout)
         self.dropout = nn.Dropout(dropout)
+        if tied is not None and tuple(tied.shape) != (vocabulary_size, embedding_size):
+            raise CourseError(f"The word embedding is {tuple(tied.shape)}: it cannot be L_o of another shape.")
         if tied is not None:
             self.L_o.weight = tied
 
@@ -123,6 +128,7 @@ class CaptionDecoder(Decoder):
         first: makes ``h_0`` and ``c_0`` of the mean annotation.
         annotation_size: ``D``.
         gate: whether there is a ``β``.
+        bias: whether ``f_β`` has a bias.
     """
 
     def __init__(
@@ -135,6 +141,7 @@ class CaptionDecoder(Decoder):
         *,
         annotation_size: int,
         gate: bool = True,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         self.embedding = embedding
@@ -143,7 +150,7 @@ class CaptionDecoder(Decoder):
         self.output = output
         self.first = first
         self.Z = nn.Linear(annotation_size, 4 * unit.state_size, bias=False)
-        self.f_beta = nn.Linear(unit.state_size, 1) if gate else None
+        self.f_beta = nn.Linear(unit.state_size, 1, bias=bias) if gate else None
 
     def start(self, encoded: Encoded) -> tuple[Memory, State]:
         """The annotations with their keys, and ``h_0`` and ``c_0``."""

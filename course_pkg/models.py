@@ -37,6 +37,8 @@ __all__ = [
     "show_attend_tell",
 ]
 
+UNITS = (GatedRecurrentUnit, LongShortTermMemory)
+
 
 @final
 class EncoderDecoder(nn.Module):
@@ -299,6 +301,7 @@ def show_attend_tell(
         FirstState(width, state_size, bias=bias, layers=first_state_layers),
         annotation_size=width,
         gate=gate,
+        bias=bias,
     )
     return EncoderDecoder(encoder, decoder)
 
@@ -317,18 +320,24 @@ def initialise_as_paper(model: EncoderDecoder, *, seed: int) -> EncoderDecoder:
 
     Recurrent matrices are orthogonal (each gate's on its own), ``W_a`` and ``U_a`` come from N(0, 0.001²),
     ``v_a`` and the biases are 0, the rest comes from N(0, 0.01²). Since ``v_a = 0``, α starts uniform.
+
+    Xu et al. 2015 state none. For `show_attend_tell` it is the released code's: recurrent matrices are orthogonal,
+    biases are 0, the rest comes from N(0, 0.01²). (The code also makes its other square matrices orthogonal.) The
+    network that makes the features and the layer normalisation stay as they are.
     """
     generator = torch.Generator().manual_seed(seed)
-    units = [module for module in model.modules() if isinstance(module, GatedRecurrentUnit)]
-    recurrent = {id(unit.weight_hh) for unit in units}
+    captions = isinstance(model.decoder, CaptionDecoder)
+    recurrent = {id(unit.weight_hh): unit for unit in model.modules() if isinstance(unit, UNITS)}
     for name, parameter in model.named_parameters():
+        if captions and name.startswith(("encoder.network.", "encoder.norm.")):
+            continue
         if id(parameter) in recurrent:
-            for gate in parameter.chunk(3):
+            for gate in parameter.split(recurrent[id(parameter)].state_size):
                 gate.copy_(_orthogonal(gate.shape[0], generator))
-        elif name.endswith("v_a") or "bias" in name:
+        elif "bias" in name or (name.endswith("v_a") and not captions):
             parameter.zero_()
         else:
-            narrow = name.endswith(("W_a.weight", "U_a.weight"))
+            narrow = name.endswith(("W_a.weight", "U_a.weight")) and not captions
             parameter.copy_(torch.randn(parameter.shape, generator=generator) * (0.001 if narrow else 0.01))
     return model
 

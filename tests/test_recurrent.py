@@ -1,11 +1,11 @@
-"""The gated unit against the paper's formulas, ``torch.nn.GRU`` and finite differences (SPEC §2, D15)."""
+"""The units against the papers' formulas, ``torch.nn.GRU`` and ``nn.LSTMCell`` and finite differences (SPEC §2, §3)."""
 
 import pytest
 import torch
 from torch import nn
 
 from course_pkg.notation import CourseError
-from course_pkg.recurrent import GatedRecurrentUnit
+from course_pkg.recurrent import GatedRecurrentUnit, LongShortTermMemory
 
 B, T, I, H = 3, 5, 4, 6
 RESETS = ("before", "after")
@@ -200,3 +200,54 @@ def test_biases_are_where_each_source_has_them():
 def test_an_unknown_place_for_the_reset_gate_is_refused():
     with pytest.raises(CourseError, match="'sideways'.*'before'.*'after'"):
         GatedRecurrentUnit(I, H, reset="sideways")
+
+
+# The LSTM
+
+
+def memory(bias=True):
+    unit = LongShortTermMemory(I, H, bias=bias).double()
+    for parameter in unit.parameters():
+        nn.init.normal_(parameter)
+    return unit
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_the_lstm_is_the_papers(bias):
+    """Xu et al. 2015, eq. 1-3, one sentence at a time: rows i, f, o, g."""
+    unit, inputs = memory(bias), torch.randn(B, T, I).double()
+    hidden, cell = torch.randn(2, B, H).double()
+    states, cells = hidden.clone(), cell.clone()
+    for t in range(T):
+        hidden, cell = unit.update(unit.gates(inputs)[:, t], hidden, cell)
+        for b in range(B):
+            p = unit.weight_ih @ inputs[b, t] + unit.weight_hh @ states[b] + (unit.bias if bias else 0)
+            i, f, o = torch.sigmoid(p[:H]), torch.sigmoid(p[H : 2 * H]), torch.sigmoid(p[2 * H : 3 * H])
+            cells[b] = f * cells[b] + i * torch.tanh(p[3 * H :])
+            states[b] = o * torch.tanh(cells[b])
+            torch.testing.assert_close(hidden[b], states[b], rtol=0, atol=1e-12)
+            torch.testing.assert_close(cell[b], cells[b], rtol=0, atol=1e-12)
+
+
+def test_the_lstm_is_the_librarys_with_its_rows_in_another_order():
+    """``nn.LSTMCell`` stacks i, f, g, o. Its rows taken as i, f, o, g are another unit."""
+    unit, cell_of = memory(), nn.LSTMCell(I, H).double()
+    inputs, hidden, cell = torch.randn(B, I).double(), *torch.randn(2, B, H).double()
+
+    def fill(order):
+        with torch.no_grad():
+            for mine, theirs in ((unit.weight_ih, cell_of.weight_ih), (unit.weight_hh, cell_of.weight_hh)):
+                theirs.copy_(torch.cat([mine.chunk(4)[k] for k in order]))
+            cell_of.bias_ih.copy_(torch.cat([unit.bias.chunk(4)[k] for k in order]))
+            cell_of.bias_hh.zero_()
+        return cell_of(inputs, (hidden, cell))
+
+    found = unit.update(unit.gates(inputs), hidden, cell)
+    torch.testing.assert_close(found, fill([0, 1, 3, 2]), rtol=0, atol=1e-12)
+    assert not torch.allclose(found[0], fill([0, 1, 2, 3])[0])
+
+
+def test_the_lstms_gradients_agree_with_finite_differences():
+    unit = memory()
+    arguments = [torch.randn(B, size).double().requires_grad_() for size in (4 * H, H, H)]
+    assert torch.autograd.gradcheck(unit.update, arguments)
