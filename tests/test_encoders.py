@@ -1,4 +1,4 @@
-"""Encoders against two plain recurrences per sentence, packed ``nn.GRU`` and a mask-carrying scan (SPEC P9)."""
+"""Encoders against two plain recurrences per sentence, packed ``nn.GRU`` and a mask-carrying scan (SPEC P9); images."""
 
 import math
 
@@ -14,7 +14,9 @@ from course_pkg.encoders import (
     FeatureMaps,
     GRUEncoder,
     ImageEncoder,
+    SmallConvolutions,
     WordEmbedding,
+    features_of_map,
     joined,
     reverse_within_length,
 )
@@ -269,3 +271,175 @@ def test_maps_of_another_network_are_refused() -> None:
     maps = FeatureMaps(torch.randn(2, 16, 3), torch.randn(2, 4, 4))
     with pytest.raises(CourseError, match="3 and 4 numbers .* expects 8"):
         ImageEncoder(feature_size=8, annotation_size=6)(maps)
+
+
+# Images
+
+
+def test_locations_run_row_by_row_and_channels_come_last():
+    """Error 14: a coordinate image. Location w·r + c holds (r, c); a reshape without a permutation does not."""
+    height, width = 3, 5
+    row, column = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    feature_map = torch.stack([row, column]).double().expand(2, -1, -1, -1)
+    features = features_of_map(feature_map)
+    assert features.shape == (2, height * width, 2)
+    for r in range(height):
+        for c in range(width):
+            assert features[:, width * r + c].tolist() == [[r, c], [r, c]]
+    assert not torch.equal(feature_map.reshape(2, -1, 2), features)
+
+
+def test_features_are_the_annotations_and_their_mean_the_summary():
+    """§3.1.1, §3.1.2 of Xu et al. 2015: nothing in between, every location may be looked at."""
+    features = torch.randn(2, 9, 4).double()
+    encoder = ImageEncoder(feature_size=4)
+    encoded = encoder(features)
+    assert torch.equal(encoded.annotations, features) and encoded.mask.all() and encoded.mask.shape == (2, 9)
+    torch.testing.assert_close(encoded.summary, features.sum(1) / 9)
+    assert encoder.annotation_size == 4 and not list(encoder.parameters())
+
+
+def test_half_precision_features_are_read_in_single():
+    features = torch.randn(2, 9, 4).half()
+    encoded = ImageEncoder(feature_size=4, annotation_size=3, normalise=True)(features)
+    assert encoded.annotations.dtype == encoded.summary.dtype == torch.float32
+    assert torch.equal(ImageEncoder(feature_size=4)(features).annotations, features.float())
+
+
+def test_projection_and_normalisation_are_their_formulas():
+    """W (x - mean) / std + b at each location by itself."""
+    features = 5 * torch.randn(2, 9, 4).double() + 3
+    encoder = ImageEncoder(feature_size=4, annotation_size=6, normalise=True).double()
+    encoded = encoder(features)
+    deviations = features - features.mean(-1, keepdim=True)
+    normal = deviations / (deviations.square().mean(-1, keepdim=True) + encoder.norm.eps).sqrt()
+    expected = normal @ encoder.projection.weight.T + encoder.projection.bias
+    assert encoder.annotation_size == 6 and encoded.annotations.shape == (2, 9, 6)
+    torch.testing.assert_close(encoded.annotations, expected)
+    torch.testing.assert_close(encoded.summary, expected.mean(1))
+
+
+def test_masked_locations_are_not_in_the_mean():
+    features = torch.randn(2, 5, 4).double()
+    mask = torch.tensor([[True] * 5, [True, True, False, False, True]])
+    features[1, 2:4] = math.nan
+    encoded = ImageEncoder(feature_size=4)(features, mask)
+    torch.testing.assert_close(encoded.summary[1], features[1, [0, 1, 4]].mean(0))
+    torch.testing.assert_close(encoded.summary[0], features[0].mean(0))
+    assert torch.equal(encoded.mask, mask)
+
+
+def test_image_annotations_are_dropped_in_training_alone():
+    encoder, features = ImageEncoder(feature_size=4, dropout=0.5), torch.ones(50, 9, 4)
+    assert torch.equal(encoder.eval()(features).annotations, features)
+    encoded = encoder.train()(features)
+    assert set(encoded.annotations.unique().tolist()) == {0, 2}
+    torch.testing.assert_close(encoded.summary, encoded.annotations.mean(1))
+
+
+class Averages(nn.Module):
+    """A network of one weight: mean colours of 2×2 blocks as a feature map."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+        self.norm = nn.BatchNorm2d(3)
+
+    def forward(self, images):
+        return self.norm(self.scale * nn.functional.avg_pool2d(images, 2))
+
+
+def test_a_network_makes_the_features_from_a_map_or_location_major():
+    images = torch.rand(2, 3, 6, 8)
+    network = Averages().eval()
+    encoded = ImageEncoder(network, feature_size=3)(images)
+    torch.testing.assert_close(encoded.annotations, features_of_map(network(images)))
+    ready = nn.Sequential(network, nn.Flatten(2), nn.Unflatten(2, (12,)))
+    ready.register_forward_hook(lambda module, inputs, made: made.transpose(1, 2))
+    torch.testing.assert_close(ImageEncoder(ready, feature_size=3)(images).annotations, encoded.annotations)
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_a_frozen_network_does_not_learn_and_stays_in_evaluation(frozen):
+    """§4.3: VGG is not trained along. Its batch statistics must not move either."""
+    encoder = ImageEncoder(Averages(), feature_size=3, annotation_size=2, frozen=frozen).train()
+    before = encoder.network.norm.running_mean.clone()
+    encoder(torch.rand(2, 3, 4, 4)).annotations.square().sum().backward()
+    assert (encoder.network.scale.grad is None) == frozen
+    assert torch.equal(encoder.network.norm.running_mean, before) == frozen
+    assert encoder.network.training != frozen and encoder.training
+    assert encoder.projection.weight.grad is not None
+    assert not encoder.eval().network.training
+
+
+def test_what_an_image_encoder_cannot_read_is_refused():
+    encoder = ImageEncoder(feature_size=4)
+    with pytest.raises(CourseError, match="9 numbers at each location.*expects 4.*location-major"):
+        encoder(torch.randn(2, 4, 9))
+    with pytest.raises(CourseError, match="no network for images"):
+        encoder(torch.rand(2, 3, 8, 8))
+
+
+# The small network
+
+
+@pytest.mark.parametrize(("size", "grid"), [(64, 8), (64, 16), (112, 14), (224, 14), (224, 7), (32, 16)])
+def test_the_small_network_gives_the_grid_it_was_asked_for(size, grid):
+    network = SmallConvolutions(size=size, grid=grid, feature_size=24)
+    features = network(torch.rand(2, 3, size, size))
+    assert features.shape == (2, grid * grid, 24) and network.grid == (grid, grid)
+    assert (network.size, network.feature_size) == (size, 24)
+
+
+def test_a_change_in_a_corner_shows_at_that_corner_alone():
+    """Location-major, row by row; without group normalisation, which sees the whole image, far places do not move."""
+    network = SmallConvolutions(size=64, grid=8, feature_size=16).double()
+    for module in list(network.modules()):
+        if isinstance(module, nn.Sequential):
+            for place, layer in enumerate(module):
+                if isinstance(layer, nn.GroupNorm):
+                    module[place] = nn.Identity()
+    image = torch.rand(1, 3, 64, 64).double()
+    changed = image.clone()
+    changed[:, :, :8, 56:] = 1 - changed[:, :, :8, 56:]  # the block of row 0, column 7
+    moved = (network(image) - network(changed)).abs().amax(-1).view(8, 8) > 1e-12
+    assert moved[0, 7] and not moved[:, :4].any() and not moved[4:].any()
+
+
+def test_coordinates_tell_places_apart():
+    """In an image of one colour, away from the edges, only the coordinates differ."""
+    grey = torch.full((1, 3, 128, 128), 0.5)
+    for coordinates in (True, False):
+        network = SmallConvolutions(size=128, grid=16, feature_size=16, coordinates=coordinates)
+        inner = network(grey).view(16, 16, 16)[6:10, 6:10].flatten(0, 1)
+        assert torch.allclose(inner, inner[:1], atol=1e-6) != coordinates
+
+
+def test_an_images_features_do_not_depend_on_the_others():
+    network, images = SmallConvolutions(size=32, grid=4, feature_size=16), torch.rand(3, 3, 32, 32)
+    together = network(images)
+    for b in range(3):
+        torch.testing.assert_close(together[b : b + 1], network(images[b : b + 1]))
+    assert not list(network.buffers())  # nothing that a model folder would have to keep besides parameters
+
+
+def test_bytes_are_read_as_parts_of_255():
+    network = SmallConvolutions(size=16, grid=4, feature_size=8)
+    images = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8)
+    torch.testing.assert_close(network(images), network(images.float() / 255))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"size": 100}, "100 pixels halves to no grid of 14"),
+        ({"size": 14}, "14 pixels halves to no grid of 14"),
+        ({"grid": 0}, "grid of 0"),
+        ({"feature_size": 100}, "feature_size is 100: choose a multiple of 8"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_refused(changes, message):
+    with pytest.raises(CourseError, match=message):
+        SmallConvolutions(**changes)
+    with pytest.raises(CourseError, match=r"shape \(1, 3, 8, 8\): \(B, 3, 224, 224\)"):
+        SmallConvolutions()(torch.rand(1, 3, 8, 8))
