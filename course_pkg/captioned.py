@@ -22,7 +22,7 @@ __all__ = ["Captioned", "Captions", "captioned_folder", "existing", "flickr8k", 
 SPLITS = ("train", "val", "test")
 # As the dataset is handed out, and as it is found on the web.
 FLICKR8K_CAPTIONS = ("captions.tsv", "Flickr8k.token.txt", "Flickr8k_text/Flickr8k.token.txt", "captions.txt")
-FLICKR8K_IMAGES = ("images", "Images", "Flicker8k_Dataset", "Flickr8k_Dataset", "Flickr8k_Dataset/Flicker8k_Dataset")
+FLICKR8K_IMAGES = ("images", "Images", "Flicker8k_Dataset", "Flickr8k_Dataset/Flicker8k_Dataset", "Flickr8k_Dataset")
 FLICKR8K_LISTS = {
     "train": "Flickr_8k.trainImages.txt",
     "val": "Flickr_8k.devImages.txt",

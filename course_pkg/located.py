@@ -19,6 +19,7 @@ from course_pkg.pictures import SIDE, View
 __all__ = ["Located", "Thing", "coco_mini", "objects_folder"]
 
 EDGE = 0.002  # by so much a rounded box may leave its picture
+FINER = 4  # drawn so many times larger: what draws also fills every pixel that the outline touches
 
 Box = tuple[float, float, float, float]
 
@@ -41,15 +42,17 @@ class Thing:
     crowd: bool = False
 
     def mask(self, view: View, side: int = SIDE) -> Bool[np.ndarray, "h w"]:
-        """True where the thing is in the view, ``side × side``: inside its outlines, or its box without them."""
+        """True where the thing covers most of a pixel of the view: within its outlines, or its box without them."""
         left, upper, right, lower = self.box
         outlines = self.polygons or (((left, upper), (right, upper), (right, lower), (left, lower)),)
-        image = Image.new("1", (side, side))
+        fine = side * FINER
+        image = Image.new("1", (fine, fine))
         draw = ImageDraw.Draw(image)
         for outline in outlines:
             # Half a pixel back: what draws counts places from the middle of the first pixel.
-            draw.polygon([tuple(place) for place in view.to_view(np.array(outline)) * side - 0.5], fill=1)
-        return np.array(image, dtype=bool)
+            draw.polygon([tuple(place) for place in view.to_view(np.array(outline)) * fine - 0.5], fill=1)
+        covered = np.array(image, dtype=np.uint8).reshape(side, FINER, side, FINER).mean(axis=(1, 3))
+        return covered > 0.5
 
 
 @final
