@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from course_pkg.notation import CourseError
-from course_pkg.scenes_drawing import Sprite, rasterise, shadow
+from course_pkg.scenes_drawing import SOLID, Sprite, rasterise, shadow
 from course_pkg.scenes_grammar import VOCABULARY, Description, Noun, tell
 from course_pkg.scenes_layout import Item, Layout, Look, arrange, figure
 from course_pkg.scenes_places import background
@@ -134,7 +134,7 @@ def draw(what: Description, layout: Layout, size: int, shadows: bool = True) -> 
     """The scene that a plan shows, at ``size`` × ``size`` pixels."""
     empty = background(layout.place, layout.weather, layout.variant, size)
     image = empty.image.copy()
-    owner = empty.place.point(lambda value: 1 if value else 0)
+    owner = empty.place.copy()
     if shadows:
         for item in layout.items:
             _ground(image, item, layout.place, size)
@@ -166,7 +166,7 @@ def draw(what: Description, layout: Layout, size: int, shadows: bool = True) -> 
 def _sprite(look: Look, size: int) -> tuple[Sprite, Image.Image]:
     """The sprite, and where it is more solid than not."""
     sprite = rasterise(figure(look), size)
-    return sprite, sprite.image.getchannel("A").point(lambda value: 255 if value > 127 else 0)
+    return sprite, sprite.image.getchannel("A").point(SOLID)
 
 
 def _waterline(item: Item) -> float:
@@ -184,9 +184,7 @@ def _ground(image: Image.Image, item: Item, place: str, size: int) -> None:
     if place == "water":
         y, colour = _waterline(item), (236, 248, 252)
     width, height = max(round(2.1 * half * size / 100), 4), max(round(0.36 * half * size / 100), 2)
-    mask = shadow(width, height)
-    if place == "water":
-        mask = mask.point(lambda value: min(2 * value, 255))
+    mask = shadow(width, height, 190 if place == "water" else 95)
     corner = (round((left + right) / 2 * size / 100) - width // 2, round(y * size / 100) - height // 2)
     image.paste(colour, (*corner, corner[0] + width, corner[1] + height), mask)
 

@@ -111,9 +111,9 @@ def _dreaming(drawn: Figure) -> Figure:
 def _flying(drawn: Figure) -> Figure:
     """With strokes behind it that tell of its way."""
     pen, (left, top, _, bottom) = Pen(), drawn.box
-    for share, long in ((0.2, 4.0), (0.5, 6.0), (0.8, 4.0)):
+    for share, long in ((0.2, 3.5), (0.5, 6.5), (0.8, 3.5)):
         y = top + (bottom - top) * share
-        pen.limb([(left - 1.6 - long, y + 1), (left - 1.6, y)], 0.9, (255, 255, 255))
+        pen.limb([(left - 1.4 - long, y + 1), (left - 1.4, y)], 0.8, (112, 126, 168), edge=False)
     return drawn.with_shapes(pen.figure())
 
 
@@ -339,6 +339,8 @@ def _backdrop(what: Description, items: list[Item], random: Random) -> list[Item
         return []
     kind = what.backdrop.kind
     y = SKIRTING + 2 if what.place in INDOORS else HORIZON + _SHORE.get(what.place, 2.5)
+    if (kind, what.place) == ("mountain", "beach"):
+        y = HORIZON - 3.5  # across the sea
     if kind in WALL_HANGINGS:
         y = 36.0 if kind != "clock" else 28.0
     look = Look(kind, "", what.backdrop.paint, scale=0.85 if kind == "tree" else 1.0)
@@ -357,4 +359,4 @@ def _backdrop(what: Description, items: list[Item], random: Random) -> list[Item
     return chosen
 
 
-_SHORE = {"beach": -4.0, "water": 0.5, "city": 8.0, "forest": 5.0, "road": 3.0}
+_SHORE = {"beach": 10.5, "water": 0.5, "city": 8.0, "forest": 5.0, "road": 3.0}

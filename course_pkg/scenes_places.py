@@ -4,14 +4,15 @@ Outdoors the horizon is at `HORIZON`, indoors the floor begins at `SKIRTING`, bo
 """
 
 import math
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from random import Random
 
 import numpy as np
 from PIL import Image
 
 from course_pkg.scenes_drawing import Colour, Figure, Pen, Real, dark, light, mix, rasterise, vertical_gradient
+from course_pkg.scenes_grammar import INDOORS
 from course_pkg.scenes_things import thing
 
 __all__ = ["HORIZON", "SKIRTING", "Background", "background"]
@@ -50,7 +51,7 @@ TINTS: dict[str, tuple[Colour, Real]] = {
 
 @dataclass(frozen=True, eq=False)
 class Background:
-    """The empty place: pixels, and where its ground and scenery are (an 8-bit mask)."""
+    """The empty place: pixels, and where its ground and scenery are (8 bits a pixel, 1 there and 0 elsewhere)."""
 
     image: Image.Image
     place: Image.Image
@@ -58,43 +59,54 @@ class Background:
 
 @lru_cache(maxsize=160)
 def background(place: str, weather: str, variant: int, side: int) -> Background:
-    """A place in a weather; ``variant`` 0, 1, 2 … arranges clouds, trees and walls differently."""
-    random = Random(f"{place}/{variant}")
-    colour, share = TINTS[weather]
-
-    def tint(c: Colour) -> Colour:
-        return mix(c, colour, share)
-
-    far, near, front = Pen(), Pen(), Pen()
-    if place in ("", "floor", "stage"):
+    """A place in a weather; ``variant`` 0, 1, 2 … arranges clouds, scenery and walls differently."""
+    if place in INDOORS:
         wall = WALLS[variant % len(WALLS)]
-        sky = vertical_gradient((side, side), [(0, light(wall, 0.2)), (0.7, dark(wall, 0.06))])
-        _room(far, near, place, wall, random)
+        image = vertical_gradient((side, side), [(0, light(wall, 0.2)), (0.7, dark(wall, 0.06))])
     else:
         top, low = SKIES[weather]
-        sky = vertical_gradient((side, side), [(0, top), (HORIZON / 100, low)])
-        _sky(far, weather, random)
+        image = vertical_gradient((side, side), [(0, top), (HORIZON / 100, low)])
+    far, near = _scenery(place, variant)
+    if place not in INDOORS:
+        far = _heaven(weather, variant)
+    _paste(image, far, side)
+    colour, share = TINTS[weather]
+    mask = _paste(image, near.painted(partial(mix, other=colour, share=share)), side)
+    if weather == "rain":
+        _paste(image, _rain(variant), side)
+    return Background(image, mask.point([int(value > 127 and bool(place)) for value in range(256)]))
+
+
+@lru_cache(maxsize=64)
+def _scenery(place: str, variant: int) -> tuple[Figure, Figure]:
+    """What belongs to a room's walls, and what belongs to the place."""
+    far, near, random = Pen(), Pen(), Random(f"{place}/{variant}")
+    if place in INDOORS:
+        _room(far, near, place, WALLS[variant % len(WALLS)])
+    else:
         _GROUNDS[place](near, random)
-        if weather == "rain":
-            _rain(front, random)
-    for pen in (far, near, front):
-        pen.box(-1, -1, -0.9, -0.9, WHITE, edge=False)  # a figure is never empty
-    _paste(sky, far.figure(), side)
-    mask = _paste(sky, _tinted(near.figure(), tint), side)
-    _paste(sky, front.figure(), side)
-    return Background(sky, mask.point(lambda value: 255 if value > 127 and place else 0))
+    return far.figure(), near.figure()
 
 
-def _tinted(figure: Figure, tint: object) -> Figure:
-    assert callable(tint)
-    shapes = tuple(type(s)(s.points, tint(s.colour), s.edge, s.group) for s in figure.shapes)
-    return Figure(shapes)
+@lru_cache(maxsize=16)
+def _heaven(weather: str, variant: int) -> Figure:
+    pen = Pen()
+    _sky(pen, weather, Random(f"{weather}/{variant}"))
+    return pen.figure()
+
+
+@lru_cache(maxsize=4)
+def _rain(variant: int) -> Figure:
+    pen, random = Pen(), Random(variant)
+    for _ in range(90):
+        x, y = random.uniform(-2, 102), random.uniform(12, 96)
+        pen.line((x, y), (x - 1.5, y + 5), 0.5, (226, 236, 246))
+    return pen.figure()
 
 
 def _paste(image: Image.Image, figure: Figure, side: int) -> Image.Image:
     """Lays the figure over the image; returns where, as an 8-bit mask."""
-    clipped = tuple(type(s)(np.clip(s.points, -4, 104), s.colour, s.edge, s.group) for s in figure.shapes)
-    sprite = rasterise(Figure(clipped), side)
+    sprite = rasterise(replace(figure, points=np.clip(figure.points, -4, 104)), side)
     corner = (-sprite.origin[0], -sprite.origin[1])
     image.paste(sprite.image, corner, sprite.image)
     mask = Image.new("L", (side, side))
@@ -139,17 +151,11 @@ def _sky(pen: Pen, weather: str, random: Random) -> None:
             pen.oval(cx + dx, cy + dy, r * 1.2, r * 0.85, cloud, edge=False)
 
 
-def _rain(pen: Pen, random: Random) -> None:
-    for _ in range(90):
-        x, y = random.uniform(-2, 102), random.uniform(12, 96)
-        pen.limb([(x, y), (x - 1.5, y + 5)], 0.5, (226, 236, 246), edge=False)
-
-
 def _tufts(pen: Pen, colour: Colour, random: Random, count: int = 12) -> None:
     for _ in range(count):
         x, y = random.uniform(2, 98), random.uniform(HORIZON + 8, 97)
         for lean in (-1.2, 0, 1.2):
-            pen.limb([(x, y), (x + lean, y - 2.2)], 0.7, dark(colour, 0.2), edge=False)
+            pen.line((x, y), (x + lean, y - 2.2), 0.7, dark(colour, 0.2))
 
 
 def _flowers(pen: Pen, random: Random, count: int, low: Real, high: Real, size: Real = 1.0) -> None:
@@ -211,11 +217,9 @@ def _forest(pen: Pen, random: Random) -> None:
         (((176, 206, 176), HORIZON + 1, 0.7), ((136, 178, 140), HORIZON + 4, 0.95))
     ):
         for left in range(-2, 108, 13 - 2 * row):
-            tree = thing("pine", tone)
-            x1 = left + random.uniform(-3, 3)
-            flat = tree.moved(scale=size * random.uniform(0.85, 1.25), shift=(x1, base))
-            for s in flat.shapes:
-                pen.poly(s.points, mix(s.colour, tone, 0.75), edge=False)
+            shift = (left + random.uniform(-3, 3), base)
+            tree = thing("pine", tone).moved(scale=size * random.uniform(0.85, 1.25), shift=shift)
+            pen.add(tree.painted(partial(mix, other=tone, share=0.75)), edge=False)
     _ground(pen, GROUND["forest"], HORIZON + 3, random=random)
     for _ in range(4):  # ferns and mushrooms
         x, y = random.uniform(4, 96), random.uniform(66, 97)
@@ -231,14 +235,12 @@ def _field(pen: Pen, random: Random) -> None:
     for y in range(62, 102, 5):
         for x in range(-2, 104, 4):
             dx = random.uniform(-1.5, 1.5)
-            pen.limb([(x + dx, y + 1), (x + dx + 0.6, y - 3)], 0.8, (206, 164, 66), edge=False)
-            pen.oval(x + dx + 0.8, y - 3.4, 0.7, 1.3, (246, 218, 120), turn=15, edge=False)
+            pen.line((x + dx, y + 1), (x + dx + 0.6, y - 3), 0.8, (206, 164, 66))
+            pen.line((x + dx + 0.5, y - 2.6), (x + dx + 1.0, y - 4.8), 1.4, (246, 218, 120))
 
 
 def _beach(pen: Pen, random: Random) -> None:
-    sea = Pen()
-    _ground(sea, (82, 172, 204), HORIZON - 4, 0.0)
-    pen.add(sea.figure())
+    _ground(pen, (82, 172, 204), HORIZON - 4, 0.0)
     for y in (56.0, 60.0):
         left = random.uniform(0, 60)
         pen.limb([(left, y), (left + 14, y)], 0.8, (214, 240, 248), edge=False)
@@ -336,7 +338,7 @@ def _city(pen: Pen, random: Random) -> None:
         pen.limb([(-4, y), (104, y)], 0.5, (156, 158, 170), edge=False)
 
 
-def _room(far: Pen, near: Pen, place: str, wall: Colour, random: Random) -> None:
+def _room(far: Pen, near: Pen, place: str, wall: Colour) -> None:
     if place == "":
         _ground(far, mix(GROUND[""], wall, 0.4), SKIRTING, 0.0)
         far.box(-4, SKIRTING - 2.6, 104, SKIRTING, light(wall, 0.6), edge=False)
