@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Request, Response, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Request, Response, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
@@ -25,6 +25,8 @@ from serve_pages import served  # noqa: E402
 STORED = ROOT / "_build/stored"
 PREFIX = "/a-project/deep/"  # where a site may live; nothing in it may depend on that
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+PATIENCE = 30_000  # milliseconds: a busy machine is slow, not wrong
+expect.set_options(timeout=PATIENCE)
 
 
 # --- the pages, once ----------------------------------------------------------------------------------------------
@@ -130,7 +132,7 @@ def opened(browser: Browser, home: str, **options: object) -> Iterator[Watched]:
     """A fresh profile with one page; mouse, keyboard and touch are there. `open` takes a path from ``home``."""
     settings = {"viewport": WIDE, "has_touch": True, "reduced_motion": "reduce", "color_scheme": "light", **options}
     context: BrowserContext = browser.new_context(**settings)
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(PATIENCE)
     try:
         yield Watched(context.new_page(), home)
     finally:

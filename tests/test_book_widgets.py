@@ -9,11 +9,12 @@ from typing import Any
 
 import nbformat
 import pytest
+import scrubber_extras
 import widget_pages
 from browser import PHONE, PREFIX, ROOT, WIDE, Watched, opened
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Locator, expect
 from serve_pages import served
-from widget_drivers import DRIVERS
+from widget_drivers import DRIVERS, GLANCES
 
 from course_pkg import widgets
 from course_pkg.widgets import AlignmentScrubber, CoverUp, DrawCurve, SoftLookup
@@ -36,26 +37,77 @@ CASES = [(stem, at) for stem, kept in PLACED.items() for at in range(len(kept))]
 
 
 def test_every_widget_class_has_a_driver_and_a_place() -> None:
-    assert set(DRIVERS) == set(widgets._HOMES)
+    assert set(DRIVERS) == set(GLANCES) == set(widgets._HOMES)
     assert {one["widget"] for kept in PLACED.values() for one in kept} == set(widgets._HOMES)
+
+
+def widget_at(stem: str, at: int) -> str:
+    """The class of the widget in one place of a page."""
+    return PLACED[stem][at]["widget"]
+
+
+def drawn(watched: Watched, at: int, kept: dict[str, Any]) -> Locator:
+    """The widget in one place of the page that is open, once it is drawn."""
+    host = watched.page.locator(f".{widget_pages.HOST}").nth(at)
+    expect(host).to_have_attribute("data-drawn", "yes")
+    assert host.get_attribute("data-widget") == kept["widget"]
+    return host.locator(".course-widget").first
 
 
 def drive(watched: Watched, at: int, kept: dict[str, Any]) -> None:
     """Drive the widget in one place of the page that is open."""
-    host = watched.page.locator(f".{widget_pages.HOST}").nth(at)
-    expect(host).to_have_attribute("data-drawn", "yes")
-    assert host.get_attribute("data-widget") == kept["widget"]
-    DRIVERS[kept["widget"]](watched.page, host.locator(".course-widget").first, kept["state"])
+    DRIVERS[kept["widget"]](watched.page, drawn(watched, at, kept), kept["state"])
 
 
+VIEWS = [(WIDE, "light"), (PHONE, "dark")]
+OTHER_VIEWS = [(WIDE, "dark"), (PHONE, "light")]
+NAMED = {"ids": lambda value: f"{value['width']}px" if isinstance(value, dict) else None}
+
+
+@pytest.mark.parametrize(("viewport", "mode"), VIEWS, **NAMED)
 @pytest.mark.parametrize(("stem", "at"), CASES)
 def test_a_widget_of_the_book_shows_what_the_notebook_holds(
-    chromium: Browser, address: str, stem: str, at: int
+    chromium: Browser, address: str, stem: str, at: int, viewport: dict[str, int], mode: str
 ) -> None:
-    with opened(chromium, address, viewport=PHONE if at % 2 else WIDE) as watched:
+    with opened(chromium, address, viewport=viewport, color_scheme=mode) as watched:
         page = watched.open(f"book/{stem}.html")
         assert page.locator(f".{widget_pages.HOST}").count() == len(PLACED[stem])
         drive(watched, at, PLACED[stem][at])
+        assert watched.problems == []
+
+
+@pytest.mark.parametrize(("viewport", "mode"), OTHER_VIEWS, **NAMED)
+@pytest.mark.parametrize("stem", [stem for stem, kept in PLACED.items() if kept])
+def test_at_a_glance_the_widgets_of_a_page_are_right_in_every_view(
+    chromium: Browser, address: str, stem: str, viewport: dict[str, int], mode: str
+) -> None:
+    """What the drivers do in two views takes long; that each step has its own words and numbers is seen in all four."""
+    with opened(chromium, address, viewport=viewport, color_scheme=mode) as watched:
+        watched.open(f"book/{stem}.html")
+        for at, kept in enumerate(PLACED[stem]):
+            GLANCES[kept["widget"]](drawn(watched, at, kept), kept["state"])
+        assert watched.problems == []
+
+
+@pytest.mark.parametrize(("viewport", "mode"), VIEWS, **NAMED)
+@pytest.mark.parametrize(("stem", "at"), [case for case in CASES if widget_at(*case) == "AlignmentScrubber"])
+def test_a_scrubber_of_the_book_plays_folds_is_saved_and_linked_to(
+    chromium: Browser, address: str, stem: str, at: int, viewport: dict[str, int], mode: str
+) -> None:
+    kept = PLACED[stem][at]
+    state, press = kept["state"], scrubber_extras.by_mouse if viewport is WIDE else scrubber_extras.by_touch
+    with opened(chromium, address, viewport=viewport, color_scheme=mode) as watched:
+        page = watched.open(f"book/{stem}.html")
+        root = drawn(watched, at, kept)
+        scrubber_extras.check_play(page, root, state, press)
+        if scrubber_extras.can_fold(state):
+            scrubber_extras.check_folding(root, state, press)
+        moment = state["moment"]
+        if state["labels"]:
+            moment = len(state["labels"]) // 2
+            root.get_by_label("Epoch", exact=True).fill(str(moment))
+        scrubber_extras.check_saved(page, root, state, press, moment)
+        scrubber_extras.check_link(page, root, state, press, 2, moment)
         assert watched.problems == []
 
 
@@ -127,6 +179,34 @@ def test_tokens_that_look_like_html_are_text(own: tuple[Watched, Path], name: st
     assert NASTY[0] in root.inner_text() and watched.problems == []
 
 
+def in_pieces() -> AlignmentScrubber:
+    """A scrubber whose words are made of pieces; the end is none."""
+    weights = [
+        [0.9, 0.0, 0.0, 0.06, 0.04],
+        [0.1, 0.2, 0.0, 0.7, 0.0],
+        [0.0, 0.3, 0.2, 0.5, 0.0],
+        [0.0, 0.1, 0.6, 0.3, 0.0],
+        [0.05, 0.0, 0.0, 0.004, 0.946],
+    ]
+    source, target = ["▁the", "▁bl", "ack", "▁dog", "</s>"], ["▁le", "▁chien", "▁no", "ir", "</s>"]
+    words: dict[str, Any] = {"source_words": [0, 1, 1, 2, None], "target_words": [0, 1, 2, 2, None]}
+    return AlignmentScrubber(source, target, weights, gold=[(0, 0), (1, 2), (2, 1)], **words)
+
+
+@pytest.mark.parametrize("way", ["by_mouse", "by_touch", "by_keyboard"])
+def test_pieces_fold_into_words_also_in_a_saved_picture(own: tuple[Watched, Path], way: str) -> None:
+    watched, folder = own
+    kept, press = scratch(folder, in_pieces()), getattr(scrubber_extras, way)
+    watched.open("")
+    root, state = drawn(watched, 0, kept), kept["state"]
+    scrubber_extras.check_folding(root, state, press)
+    scrubber_extras.check_play(watched.page, root, state, press)
+    scrubber_extras.check_link(watched.page, root, state, press, 2, 0)
+    press(root.get_by_label("whole words"))
+    scrubber_extras.check_saved(watched.page, root, scrubber_extras.folded(state), press, 0)
+    assert watched.problems == []
+
+
 FAULTS = {  # what is replaced, by what, and what the driver says then
     "the matrix is transposed": (
         "paint(weights) {",
@@ -158,4 +238,52 @@ def test_a_fault_in_the_front_end_is_seen(own: tuple[Watched, Path], fault: str)
     expect(watched.page.locator(f".{widget_pages.HOST}")).to_have_attribute("data-drawn", "yes")
     with pytest.raises(AssertionError) as seen:
         drive(watched, 0, kept)
+    assert says in str(seen.value)
+
+
+FAULTS_BESIDE_STEPPING = {  # what is replaced, by what, who sees it, and what is said then
+    "pieces of a target word are summed": (
+        "part + weights[i][j], 0), 0) / row.places.length",
+        "part + weights[i][j], 0), 0)",
+        "check_folding",
+        "step 2",
+    ),
+    "play leaves out every other step": (
+        "(at >= count - 1 ? stop() : go(at + 1))",
+        "(at >= count - 1 ? stop() : go(at + 2))",
+        "check_play",
+        "it played ['2', '4']",
+    ),
+    "a saved picture has other colours": (
+        "alphaColour(weight), j === peak",
+        "alphaColour(1 - weight), j === peak",
+        "check_saved",
+        "a saved cell of 0.9 is painted",
+    ),
+    "a link leads to the step before": (
+        "`${tokenOf(at.step)}.${at.moment}`",
+        "`${tokenOf(at.step) - 1}.${at.moment}`",
+        "check_link",
+        "step 2: ['▁chien'] is chosen",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS_BESIDE_STEPPING)
+def test_a_fault_beside_stepping_is_seen(own: tuple[Watched, Path], fault: str) -> None:
+    watched, folder = own
+    before, after, check, says = FAULTS_BESIDE_STEPPING[fault]
+    script = widget_pages.page_script()
+    assert script.count(before) == 1
+    kept = scratch(folder, in_pieces(), script.replace(before, after))
+    watched.open("")
+    root, state, press = drawn(watched, 0, kept), kept["state"], scrubber_extras.by_mouse
+    checks = {
+        "check_folding": lambda: scrubber_extras.check_folding(root, state, press),
+        "check_play": lambda: scrubber_extras.check_play(watched.page, root, state, press),
+        "check_saved": lambda: scrubber_extras.check_saved(watched.page, root, state, press, 0),
+        "check_link": lambda: scrubber_extras.check_link(watched.page, root, state, press, 2, 0),
+    }
+    with pytest.raises(AssertionError) as seen:
+        checks[check]()
     assert says in str(seen.value)

@@ -29,7 +29,7 @@ def _shown_numbers(text: str) -> list[float]:
 # --- AlignmentScrubber ------------------------------------------------------------------------------------------
 
 
-def _check_step(root: Locator, state: State, step: int) -> None:
+def check_step(root: Locator, state: State, step: int) -> None:
     """Tokens, words, matrix and slider show this step, and the numbers are those of the stored α."""
     moment = state["moment"]
     for at, view in enumerate(state["views"]):
@@ -61,18 +61,18 @@ def drive_alignment_scrubber(page: Page, root: Locator, state: State) -> None:
     count = len(state["views"][0]["target"])
     slider = root.get_by_label("Step", exact=True)
     target = root.locator(".course-tokens").nth(1).get_by_role("button")
-    _check_step(root, state, state["step"])
+    check_step(root, state, state["step"])
     target.nth(0).click()
     page.mouse.move(0, 0)
     for step in range(count):  # by keyboard
-        _check_step(root, state, step)
+        check_step(root, state, step)
         target.nth(step).press("ArrowRight" if not state["steer"] else "ArrowDown")
     root.locator(".course-tokens").nth(1).locator("[tabindex='0']").press("Home")
-    _check_step(root, state, 0)
+    check_step(root, state, 0)
     root.locator(".course-tokens").nth(1).locator("[tabindex='0']").press("End")
-    _check_step(root, state, count - 1)
+    check_step(root, state, count - 1)
     target.nth(1).tap()
-    _check_step(root, state, 1)
+    check_step(root, state, 1)
     cell = root.locator("tbody").first.locator("tr").nth(2).locator("td").nth(1)
     cell.click()
     page.mouse.move(0, 0)
@@ -81,15 +81,15 @@ def drive_alignment_scrubber(page: Page, root: Locator, state: State) -> None:
         assert target.nth(2).locator("bdi").text_content() == word
         root.get_by_role("button", name="Let go of the gaze").click()
         page.mouse.move(0, 0)
-    _check_step(root, state, 2)
+    check_step(root, state, 2)
     root.locator("tbody").first.locator("tr").nth(count - 1).locator("th").tap()
-    _check_step(root, state, count - 1)
+    check_step(root, state, count - 1)
     slider.fill(str(count // 2))
-    _check_step(root, state, count // 2)
+    check_step(root, state, count // 2)
     if state["labels"]:
         epoch = root.get_by_label("Epoch", exact=True)
         epoch.fill("0")
-        _check_step(root, {**state, "moment": 0}, count // 2)
+        check_step(root, {**state, "moment": 0}, count // 2)
         epoch.fill(str(state["moment"]))
     if state["steer"]:
         _check_steering(page, root, state)
@@ -237,9 +237,62 @@ def drive_draw_curve(page: Page, root: Locator, state: State) -> None:
             assert shown == ("–" if value is None else f"{value:.1f}")
 
 
+# --- at a glance ------------------------------------------------------------------------------------------------
+
+
+def glance_at_alignment_scrubber(root: Locator, state: State) -> None:
+    """The right token, row and numbers for each step."""
+    slider = root.get_by_label("Step", exact=True)
+    for step in range(len(state["views"][0]["target"])):
+        slider.fill(str(step))
+        check_step(root, state, step)
+
+
+def glance_at_soft_lookup(root: Locator, state: State) -> None:
+    """The right answer for the energies it begins with, and for two others."""
+    _check_lookup(root, state, state["energies"], state["temperature"])
+    for at, energy in ((0, -6.0), (1, 6.0)):
+        root.locator(".lookup-row input").nth(at).press("Home" if energy < 0 else "End")
+        moved = [energy if j == at else e for j, e in enumerate(state["energies"])]
+        _check_lookup(root, state, moved, state["temperature"])
+        root.get_by_role("button", name="Start again").click()
+
+
+def glance_at_cover_up(root: Locator, state: State) -> None:
+    """Each sentence to be read, then its words to be placed and nothing of the sentence."""
+    for at, sentence in enumerate(state["sentences"]):
+        root.locator(".tabs button").nth(at).click()
+        assert root.locator(".sentence").inner_text() == sentence["text"]
+        root.get_by_role("button", name="Cover it").click()
+        tiles = root.locator(".pool").get_by_role("button").all_text_contents()
+        assert tiles == [sentence["words"][place] for place in sentence["order"]]
+        assert sentence["text"] not in root.inner_text()
+
+
+def glance_at_draw_curve(root: Locator, state: State) -> None:
+    """Every number of the curves that are given, and a point that goes where a key moves it."""
+    root.locator("summary").click()
+    for at, label in enumerate(state["labels"]):
+        row = root.locator("tbody tr").nth(at)
+        assert row.locator("th").inner_text() == label
+        for column, given in enumerate(state["given"]):
+            value, shown = given["values"][at], row.locator("td").nth(column).inner_text()
+            assert shown == ("–" if value is None else f"{value:.1f}"), f"{label}: {shown}, not {value}"
+        handle = root.get_by_role("slider").nth(at)
+        handle.press("End")
+        assert handle.get_attribute("aria-valuenow") == str(state["top"]) == row.locator("input").input_value()
+
+
 DRIVERS: dict[str, Callable[[Page, Locator, State], None]] = {
     "AlignmentScrubber": drive_alignment_scrubber,
     "CoverUp": drive_cover_up,
     "DrawCurve": drive_draw_curve,
     "SoftLookup": drive_soft_lookup,
+}
+
+GLANCES: dict[str, Callable[[Locator, State], None]] = {
+    "AlignmentScrubber": glance_at_alignment_scrubber,
+    "CoverUp": glance_at_cover_up,
+    "DrawCurve": glance_at_draw_curve,
+    "SoftLookup": glance_at_soft_lookup,
 }
