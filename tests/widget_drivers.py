@@ -5,8 +5,9 @@ function of the page, the widget's root and its state; a disagreement is an `Ass
 """
 
 import re
+import string
 from collections.abc import Callable
-from math import exp
+from math import exp, log
 from typing import Any
 
 from playwright.sync_api import Locator, Page
@@ -237,6 +238,166 @@ def drive_draw_curve(page: Page, root: Locator, state: State) -> None:
             assert shown == ("–" if value is None else f"{value:.1f}")
 
 
+# --- RegionScrubber ---------------------------------------------------------------------------------------------
+
+CODE = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
+
+
+def decoded_steering(steer: State, step: int, region: int) -> list[tuple[str, float]]:
+    """The words that a gaze turned to a region writes, likeliest first, with their shares."""
+
+    def number(text: str, place: int) -> int:
+        return 64 * CODE.index(text[2 * place]) + CODE.index(text[2 * place + 1])
+
+    places = range(region * steer["top"], (region + 1) * steer["top"])
+    picks, shares = steer["picks"][step], steer["shares"][step]
+    return [(steer["words"][number(picks, place)], number(shares, place) / 4095) for place in places]
+
+
+def _ninth(region: int, grid: list[int], view: list[float]) -> str:
+    x = view[0] + (view[2] - view[0]) * (region % grid[1] + 0.5) / grid[1]
+    y = view[1] + (view[3] - view[1]) * (region // grid[1] + 0.5) / grid[0]
+    rows, columns = ("upper", "", "lower"), ("left", "", "right")
+    row, column = rows[min(2, int(3 * y))], columns[min(2, int(3 * x))]
+    if not column:
+        return {"upper": "top", "": "centre", "lower": "bottom"}[row]
+    return f"{row} {column}".strip()
+
+
+def _framed(panel: Locator, kind: str) -> list[float] | None:
+    """What a frame goes round, in shares of the picture: left, top, right, bottom; nothing if it is not drawn."""
+    return panel.locator(f".region-{kind}").evaluate(
+        """(path) => {
+          const [w, h] = [path.ownerSVGElement.viewBox.baseVal.width, path.ownerSVGElement.viewBox.baseVal.height];
+          if (!path.getAttribute("d")) return null;
+          const { x, y, width, height } = path.getBBox();
+          return [x / w, y / h, (x + width) / w, (y + height) / h];
+        }"""
+    )
+
+
+def _corners(region: int, grid: list[int], view: list[float]) -> list[float]:
+    row, column = divmod(region, grid[1])
+    wide, high = (view[2] - view[0]) / grid[1], (view[3] - view[1]) / grid[0]
+    x, y = view[0] + column * wide, view[1] + row * high
+    return [x, y, x + wide, y + high]
+
+
+def _near(a: list[float] | None, b: list[float] | None, by: float = 1e-4) -> bool:
+    return a == b if a is None or b is None else all(abs(x - y) < by for x, y in zip(a, b, strict=True))
+
+
+def _check_regions(root: Locator, state: State, step: int, spot: int | None = None) -> None:
+    """Caption, picture, sentence and numbers show this step and, of the first model, this spot."""
+    assert root.get_by_label("Step", exact=True).input_value() == str(step)
+    for at, view in enumerate(state["views"]):
+        panel, here = root.locator(".region-panel").nth(at), min(step, len(view["target"]) - 1)
+        grid, row = view["grid"], [units / 100_000 for units in view["weights"][here]]
+        peak, token = row.index(max(row)), view["target"][here]
+        words = list(view["target"])
+        turned = at == 0 and bool(state["steer"]) and spot is not None
+        if turned:
+            words[here] = decoded_steering(state["steer"], here, spot)[0][0]
+        shown = panel.locator(".course-tokens bdi").all_text_contents()
+        assert shown == words, f"step {step}: the caption reads {shown}, not {words}"
+        pressed = panel.locator(".course-tokens button[aria-pressed=true] bdi").all_text_contents()
+        assert pressed == [words[here]], f"step {step}: {pressed} is chosen, not {words[here]}"
+        told, flat = panel.locator(".region-said").inner_text(), row[peak] * len(row) < 1.05
+        place = "everywhere alike" if flat else f"most at the {_ninth(peak, grid, state['view'])}"
+        assert told == f"{token} looks {place}.", f"step {step}: “{told}”, not “{token} looks {place}.”"
+        frame = None if flat else _corners(peak, grid, state["view"])
+        assert _near(_framed(panel, "peak"), frame), f"step {step}: a frame round another region, not {frame}"
+        numbers = dict(
+            zip(panel.locator("dt").all_text_contents(), panel.locator("dd").all_text_contents(), strict=True)
+        )
+        wanted = {"α there": [row[peak], 1 / len(row)]}
+        entropy = -sum(p * log(p) for p in row if p > 0)
+        wanted["entropy"] = [entropy, log(len(row))]
+        gold = view["gold"][here]
+        if any(view["gold"]):
+            wanted["α inside gold"] = [gold["inside"], gold["area"]] if gold else []
+        if view["gate"]:
+            wanted["gate"] = [view["gate"][here]]
+        if at == 0:
+            wanted["at the spot"] = [] if spot is None else [row[spot]]
+            assert _near(_framed(panel, "spot"), None if spot is None else _corners(spot, grid, state["view"]))
+        for name, values in wanted.items():
+            found = _shown_numbers(numbers[name])
+            by = 0.0051 if name in ("entropy", "gate") else 0.00051
+            assert len(found) == len(values) and all(abs(a - b) < by for a, b in zip(found, values, strict=True)), (
+                f"step {step}: {name} is {numbers[name]}, not {values}"
+            )
+        xs = [line[i] for line in gold["lines"] for i in (0, 2)] if gold else []
+        ys = [line[i] for line in gold["lines"] for i in (1, 3)] if gold else []
+        box = [min(xs), min(ys), max(xs), max(ys)] if gold else None
+        assert _near(_framed(panel, "gold"), box), f"step {step}: the gold region is not {box}"
+        _check_light(panel, grid, peak if not turned else spot, flat and not turned)
+
+
+def _check_light(panel: Locator, grid: list[int], brightest: int, flat: bool) -> None:
+    """The middle of the brightest region has the thinnest veil (in blocks); a veil without light is no veil."""
+    veils = panel.locator(".region-veil").evaluate(
+        """(canvas, [rows, columns]) => Array.from({ length: rows * columns }, (_, at) => {
+          const x = ((at % columns) + 0.5) * canvas.width / columns;
+          const y = (Math.floor(at / columns) + 0.5) * canvas.height / rows;
+          return canvas.getContext("2d").getImageData(x, y, 1, 1).data[3];
+        })""",
+        grid,
+    )
+    assert flat or veils[brightest] == min(veils), f"the light is at {veils.index(min(veils))}, not at {brightest}"
+
+
+def drive_region_scrubber(page: Page, root: Locator, state: State) -> None:
+    """Every step by key; words by mouse and touch; the picture by mouse, touch and arrow keys."""
+    first = state["views"][0]
+    count, columns = max(len(view["target"]) for view in state["views"]), first["grid"][1]
+    steered, seen = bool(state["steer"]), state["view"]
+    tokens, stage = root.locator(".course-tokens").first.get_by_role("button"), root.locator(".region-stage").first
+    photo = root.locator(".region-photo").first
+    assert photo.get_attribute("src") == state["image"] and photo.evaluate("(img) => img.decode().then(() => true)")
+    root.get_by_label("blocks").check()
+    page.mouse.move(0, 0)
+    _check_regions(root, state, state["step"])
+    tokens.nth(0).click()
+    page.mouse.move(0, 0)
+    for step in range(len(first["target"])):
+        _check_regions(root, state, step)
+        tokens.nth(step).press("ArrowRight")
+    slider = root.get_by_label("Step", exact=True)
+    slider.fill(str(count - 1))
+    _check_regions(root, state, count - 1)
+    slider.fill("0")
+    tokens.nth(1).tap()
+    _check_regions(root, state, 1)
+    box, corner = stage.bounding_box(), len(first["weights"][0]) - columns
+    for region, way in ((columns + 1, stage.click), (corner, stage.tap)):
+        left, top, right, bottom = _corners(region, first["grid"], seen)
+        way(position={"x": (left + right) / 2 * box["width"], "y": (top + bottom) / 2 * box["height"]})
+        page.mouse.move(0, 0)
+        _check_regions(root, state, 1, region)
+        if steered:
+            _check_words(root, decoded_steering(state["steer"], 1, region))
+    stage.press("ArrowRight")
+    stage.press("ArrowUp")
+    spot = corner + 1 - columns
+    _check_regions(root, state, 1, spot)
+    stage.press("ArrowDown")
+    stage.press("End")
+    last = len(first["target"]) - 1
+    if count == len(first["target"]):
+        _check_regions(root, state, last, spot + columns)
+    stage.press("Escape")
+    stage.press("Home")
+    _check_regions(root, state, 0)
+
+
+def _check_words(root: Locator, wanted: list[tuple[str, float]]) -> None:
+    shown = root.locator(".course-words bdi").all_text_contents()
+    assert shown == [word for word, _ in wanted], f"the words of a turned gaze read {shown}"
+    shares = [float(text) for text in root.locator(".course-words li > span:last-child").all_text_contents()]
+    assert all(abs(a - b) < 0.0052 for a, (_, b) in zip(shares, wanted, strict=True))
+
+
 # --- at a glance ------------------------------------------------------------------------------------------------
 
 
@@ -283,10 +444,20 @@ def glance_at_draw_curve(root: Locator, state: State) -> None:
         assert handle.get_attribute("aria-valuenow") == str(state["top"]) == row.locator("input").input_value()
 
 
+def glance_at_region_scrubber(root: Locator, state: State) -> None:
+    """The right word, region and numbers for each step."""
+    slider = root.get_by_label("Step", exact=True)
+    root.get_by_label("blocks").check()
+    for step in range(max(len(view["target"]) for view in state["views"])):
+        slider.fill(str(step))
+        _check_regions(root, state, step)
+
+
 DRIVERS: dict[str, Callable[[Page, Locator, State], None]] = {
     "AlignmentScrubber": drive_alignment_scrubber,
     "CoverUp": drive_cover_up,
     "DrawCurve": drive_draw_curve,
+    "RegionScrubber": drive_region_scrubber,
     "SoftLookup": drive_soft_lookup,
 }
 
@@ -294,5 +465,6 @@ GLANCES: dict[str, Callable[[Locator, State], None]] = {
     "AlignmentScrubber": glance_at_alignment_scrubber,
     "CoverUp": glance_at_cover_up,
     "DrawCurve": glance_at_draw_curve,
+    "RegionScrubber": glance_at_region_scrubber,
     "SoftLookup": glance_at_soft_lookup,
 }

@@ -1,4 +1,4 @@
-"""The widgets of the course: α and the reader's own hand on it, with or without a kernel. Chapters 1, 2 and 4 to 9.
+"""The widgets of the course: α and the reader's own hand on it, with or without a kernel. Chapters 1, 2, 4–9, 11–13.
 
 Each class stands in its own module with its JavaScript and its style sheet beside it. A widget takes tokens and
 numbers only and knows nothing of models; all interaction happens in the browser.
@@ -11,12 +11,14 @@ if TYPE_CHECKING:
     from course_pkg.widgets.alignment_scrubber import AlignmentScrubber
     from course_pkg.widgets.cover_up import CoverUp
     from course_pkg.widgets.draw_curve import DrawCurve
+    from course_pkg.widgets.region_scrubber import RegionScrubber
     from course_pkg.widgets.soft_lookup import SoftLookup
 
 __all__ = [
     "AlignmentScrubber",
     "CoverUp",
     "DrawCurve",
+    "RegionScrubber",
     "SoftLookup",
 ]
 
@@ -24,6 +26,7 @@ _HOMES: dict[str, str] = {
     "AlignmentScrubber": "alignment_scrubber",
     "CoverUp": "cover_up",
     "DrawCurve": "draw_curve",
+    "RegionScrubber": "region_scrubber",
     "SoftLookup": "soft_lookup",
 }
 

@@ -1,11 +1,9 @@
-import { alphaColour, announcer, asPng, asSvg, button, checkbox, clamp, download, element, fromAddress, inkOn, nextPlace, slider, stepper, toAddress, tokenLine, twoDigits } from "./parts.js";
+import { alphaColour, announcer, argmax, asPng, asSvg, button, checkbox, clamp, download, element, entropy, fromAddress, inkOn, nextPlace, slider, stepper, toAddress, tokenLine, twoDigits, wheel } from "./parts.js";
 
 const NUMBERED = 400; // cells; a larger matrix is colour alone, and on a canvas, to stay quick
 const COLOURS = Array.from({ length: 101 }, (_, percent) => alphaColour(percent / 100));
 const SHADES = COLOURS.map((colour, percent) => `background: ${colour}; color: ${inkOn(percent / 100)};`);
 
-const argmax = (row) => row.indexOf(Math.max(...row));
-const entropy = (row) => row.reduce((sum, p) => (p > 0 ? sum - p * Math.log(p) : sum), 0);
 const shortWeight = (p) => (p < 0.005 ? "" : p >= 0.995 ? "1" : twoDigits(p).slice(1));
 
 /** Pieces to words: what each word is made of, in order of first appearance; null (the end) is a word of its own. */
@@ -160,27 +158,6 @@ function panel(view, hands, linked, beside) {
   const lines = element("div", { class: "course-lines" }, element("span", { text: "source" }), source.node, element("span", { text: "target" }), target.node);
   const title = hands.many ? [element("p", { class: "course-name", text: view.name })] : [];
   return { node: element("section", { class: "course-panel" }, ...title, lines, said, element("div", { class: "course-body" }, ...beside, frame)), build, paint, point, said, shown: () => shown, stop: () => watch.disconnect() };
-}
-
-/** The five likeliest words, with `c_i := h_j`. */
-function wheel(letGo) {
-  const title = element("p", { class: "course-title" });
-  const list = element("ol", { class: "course-words" });
-  const free = button("Let go of the gaze", letGo);
-  return {
-    node: element("div", { class: "course-steer", role: "group", "aria-label": "Steer the gaze" }, title, list, free),
-    show(text, words, own) {
-      title.textContent = text;
-      free.disabled = !words.length;
-      list.replaceChildren(
-        ...words.map(({ word, share }) => {
-          const bar = element("span", { class: "course-bar", "aria-hidden": "true" });
-          bar.style.setProperty("--share", share);
-          return element("li", { class: word === own && "is-own" }, element("bdi", { text: word }), bar, element("span", { text: twoDigits(share) }));
-        }),
-      );
-    },
-  };
 }
 
 function render({ model, el }) {

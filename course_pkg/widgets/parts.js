@@ -31,6 +31,12 @@ export function alphaColour(weight) {
 /** Black or white: what can be read on `alphaColour(weight)`. */
 export const inkOn = (weight) => (weight > 0.45 ? "#fff" : "#000");
 
+/** Where the largest number stands, the first of them. */
+export const argmax = (row) => row.indexOf(Math.max(...row));
+
+/** The entropy of a distribution in nats. */
+export const entropy = (row) => row.reduce((sum, p) => (p > 0 ? sum - p * Math.log(p) : sum), 0);
+
 /** An SVG element, made like `element`. */
 export function shape(tag, attributes = {}, ...children) {
   const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
@@ -232,6 +238,27 @@ export function tokenLine(label, { onChoose, onHover = () => {} }) {
   return line;
 }
 
+/** The five likeliest words, with `c_i := h_j`. */
+export function wheel(letGo) {
+  const title = element("p", { class: "course-title" });
+  const list = element("ol", { class: "course-words" });
+  const free = button("Let go of the gaze", letGo);
+  return {
+    node: element("div", { class: "course-steer", role: "group", "aria-label": "Steer the gaze" }, title, list, free),
+    show(text, words, own) {
+      title.textContent = text;
+      free.disabled = !words.length;
+      list.replaceChildren(
+        ...words.map(({ word, share }) => {
+          const bar = element("span", { class: "course-bar", "aria-hidden": "true" });
+          bar.style.setProperty("--share", share);
+          return element("li", { class: word === own && "is-own" }, element("bdi", { text: word }), bar, element("span", { text: twoDigits(share) }));
+        }),
+      );
+    },
+  };
+}
+
 /** Where an arrow key, Home or End leads from `at` among `count` places; null for any other key. */
 export function nextPlace(event, at, count) {
   if (event.altKey || event.ctrlKey || event.metaKey) return null;
@@ -251,14 +278,17 @@ export function download(name, content, type) {
 
 /**
  * One drawing, `draw(pen)`, as SVG text or on a canvas: no picture is loaded for it, which a strict page would refuse.
- * The pen knows `rect(x, y, w, h, fill, stroke, radius)` and `text(x, y, text, { size, fill, anchor, turn })`.
+ * The pen knows `rect(x, y, w, h, fill, stroke, radius)`, `text(x, y, text, { size, fill, anchor, turn, weight })`,
+ * `path(d, stroke, width, dash)` and `image(source, x, y, w, h)`, of an `img` that is loaded or a canvas.
  */
 export function asSvg(width, height, draw) {
   const root = shape("svg", { viewBox: `0 0 ${width} ${height}`, width, height, "font-family": "sans-serif" });
   draw({
     rect: (x, y, w, h, fill, stroke, radius) => root.append(shape("rect", { x, y, width: w, height: h, fill: fill ?? "none", stroke, rx: radius, "stroke-width": stroke && 1.5 })),
-    text: (x, y, text, { size = 12, fill = "#20242c", anchor = "start", turn = 0 } = {}) =>
-      root.append(shape("text", { x, y, "font-size": size, fill, "text-anchor": anchor, transform: turn ? `rotate(${turn} ${x} ${y})` : undefined, text })),
+    text: (x, y, text, { size = 12, fill = "#20242c", anchor = "start", turn = 0, weight } = {}) =>
+      root.append(shape("text", { x, y, "font-size": size, fill, "text-anchor": anchor, "font-weight": weight, transform: turn ? `rotate(${turn} ${x} ${y})` : undefined, text })),
+    path: (d, stroke, width, dash) => root.append(shape("path", { d, fill: "none", stroke, "stroke-width": width, "stroke-linecap": "square", "stroke-dasharray": dash?.join(" ") })),
+    image: (source, x, y, w, h) => root.append(shape("image", { href: source.src ?? source.toDataURL(), x, y, width: w, height: h, preserveAspectRatio: "none" })),
   });
   return new XMLSerializer().serializeToString(root);
 }
@@ -276,16 +306,24 @@ export function asPng(width, height, draw) {
       if (fill) { context.fillStyle = fill; context.fill(); }
       if (stroke) { context.strokeStyle = stroke; context.stroke(); }
     },
-    text(x, y, text, { size = 12, fill = "#20242c", anchor = "start", turn = 0 } = {}) {
+    text(x, y, text, { size = 12, fill = "#20242c", anchor = "start", turn = 0, weight } = {}) {
       context.save();
       context.translate(x, y);
       context.rotate((turn * Math.PI) / 180);
-      context.font = `${size}px sans-serif`;
+      context.font = `${weight ?? ""} ${size}px sans-serif`;
       context.fillStyle = fill;
       context.textAlign = anchor === "middle" ? "center" : anchor;
       context.fillText(text, 0, 0);
       context.restore();
     },
+    path(d, stroke, width, dash = []) {
+      context.save();
+      Object.assign(context, { strokeStyle: stroke, lineWidth: width, lineCap: "square" });
+      context.setLineDash(dash);
+      context.stroke(new Path2D(d));
+      context.restore();
+    },
+    image: (source, x, y, w, h) => context.drawImage(source, x, y, w, h),
   });
   return new Promise((done) => canvas.toBlob(done, "image/png"));
 }
