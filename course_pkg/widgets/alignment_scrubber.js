@@ -1,8 +1,9 @@
-import { alphaColour, announcer, argmax, asPng, asSvg, button, checkbox, clamp, download, element, entropy, fromAddress, inkOn, nextPlace, slider, stepper, toAddress, tokenLine, twoDigits, wheel } from "./parts.js";
+import { alphaColour, announcer, argmax, asPng, asSvg, button, checkbox, clamp, download, element, entropy, fromAddress, inkOn, nextPlace, onEither, slider, stepper, toAddress, tokenLine, twoDigits, wheel } from "./parts.js";
 
 const NUMBERED = 400; // cells; a larger matrix is colour alone, and on a canvas, to stay quick
-const COLOURS = Array.from({ length: 101 }, (_, percent) => alphaColour(percent / 100));
-const SHADES = COLOURS.map((colour, percent) => `background: ${colour}; color: ${inkOn(percent / 100)};`);
+const PERCENTS = Array.from({ length: 101 }, (_, percent) => percent / 100);
+const SHADES = PERCENTS.map((weight) => onEither("background", (dark) => alphaColour(weight, dark)) + onEither("color", (dark) => inkOn(weight, dark)));
+const COLOURS = [false, true].map((dark) => PERCENTS.map((weight) => alphaColour(weight, dark)));
 
 const shortWeight = (p) => (p < 0.005 ? "" : p >= 0.995 ? "1" : twoDigits(p).slice(1));
 
@@ -26,14 +27,20 @@ function panel(view, hands, linked, beside) {
   const source = tokenLine(`Source: ${view.name}`, { onChoose: hands.gaze, onHover: hands.hover });
   const table = element("table", { class: "course-alpha" });
   const canvas = element("canvas", { "aria-hidden": "true", width: 0, height: 0 });
-  const frame = element("div", { class: "course-scroll", tabindex: 0, role: "group", "aria-label": `Attention weights: ${view.name}` }, canvas, table);
-  const watch = new ResizeObserver(() => shown && isLarge() && place());
-  watch.observe(table);
+  const ring = element("span", { class: "course-ring", hidden: true });
+  const frame = element("div", { class: "course-scroll", tabindex: 0, role: "group", "aria-label": `Attention weights: ${view.name}` }, canvas, table, ring);
+  const redraw = () => shown && isLarge() && place();
+  const body = element("div", { class: `course-body${beside.length ? " has-steering" : ""}` }, ...beside, frame);
+  const fit = () => { body.style.setProperty("--room", `${body.clientWidth}px`); redraw(); };
+  const watches = [new ResizeObserver(fit), new MutationObserver(redraw)]; // the other: a page that turns dark or light
+  for (const node of [body, table]) watches[0].observe(node);
+  for (const node of [document.documentElement, document.body]) watches[1].observe(node, { attributeFilter: ["class", "data-theme", "data-jp-theme-light"] });
   const isLarge = () => shown.source.length * shown.target.length > NUMBERED;
   const said = element("p", { class: "course-said" });
   let shown = null;
   let cells = [];
   let here = null;
+  let grid = null; // where the cells of a large matrix lie
 
   function build(next) {
     shown = next;
@@ -42,11 +49,16 @@ function panel(view, hands, linked, beside) {
     source.fill(shown.source);
     source.buttons.forEach((one) => one.append(element("small", { "aria-hidden": "true", text: " " })));
     const head = element("tr", {}, element("td"), ...shown.source.map((token) => element("th", { scope: "col" }, element("bdi", { text: token }))));
-    cells = shown.target.map((_, i) => shown.source.map((_, j) => ({ percent: -1, isPeak: false, node: element("td", { class: linked(shown, i, j) && "is-gold" }) })));
-    const rows = shown.target.map((token, i) => element("tr", {}, element("th", { scope: "row" }, element("bdi", { text: token })), ...cells[i].map(({ node }) => node)));
+    const large = isLarge();
+    cells = large ? [] : shown.target.map((_, i) => shown.source.map((_, j) => ({ percent: -1, isPeak: false, node: element("td", { class: linked(shown, i, j) && "is-gold" }) })));
+    const strip = (i) => (large ? [element("td", { colspan: shown.source.length })] : cells[i].map(({ node }) => node));
+    const rows = shown.target.map((token, i) => element("tr", {}, element("th", { scope: "row" }, element("bdi", { text: token })), ...strip(i)));
     table.replaceChildren(element("thead", {}, head), element("tbody", {}, ...rows));
-    table.classList.toggle("is-small", isLarge());
-    canvas.hidden = !isLarge();
+    table.classList.toggle("is-small", large);
+    canvas.hidden = !large;
+    ring.hidden = true;
+    body.style.setProperty("--columns", shown.source.length);
+    body.style.setProperty("--letters", Math.max(...shown.target.map((token) => token.length)));
   }
 
   /** Only what changes is touched. */
@@ -68,46 +80,60 @@ function panel(view, hands, linked, beside) {
     });
   }
 
-  /** The canvas lies below the empty cells of a large table, which keep the headers, the rings and the pointer. */
+  /** The canvas lies below the rows of a large table, one empty cell each: thousands of cells would be slow to lay out. */
   function place() {
-    const [first, all] = [cells[0][0].node.getBoundingClientRect(), table.getBoundingClientRect()];
+    const [first, all] = [table.tBodies[0].rows[0].cells[1].getBoundingClientRect(), table.getBoundingClientRect()];
     if (!first.width) return;
-    const [fine, pitch, size] = [window.devicePixelRatio || 1, first.width + 1, first.width];
+    const [fine, pitch, size] = [window.devicePixelRatio || 1, (first.width + 1) / shown.source.length, first.height];
     const [width, height] = [pitch * shown.source.length, pitch * shown.target.length];
-    const layout = [first.left - all.left, first.top - all.top, width, height, fine].join();
+    grid = { left: first.left - all.left, top: first.top - all.top, pitch, size };
+    const layout = [grid.left, grid.top, width, height, fine].join();
     if (canvas.dataset.layout !== layout) {
       canvas.dataset.layout = layout;
       [canvas.width, canvas.height] = [width * fine, height * fine];
-      Object.assign(canvas.style, { left: `${first.left - all.left}px`, top: `${first.top - all.top}px`, width: `${width}px`, height: `${height}px` });
+      Object.assign(canvas.style, { left: `${grid.left}px`, top: `${grid.top}px`, width: `${width}px`, height: `${height}px` });
     }
+    const dark = getComputedStyle(frame).colorScheme === "dark";
+    const colours = COLOURS[Number(dark)];
     const context = canvas.getContext("2d");
     context.setTransform(fine, 0, 0, fine, 0, 0);
-    context.clearRect(0, 0, width, height);
+    context.fillStyle = colours[0]; // most of a large matrix; the gaps are cut out below
+    context.fillRect(0, 0, width, height);
     shown.weights.forEach((row, i) => {
       const peak = argmax(row);
       row.forEach((weight, j) => {
-        context.fillStyle = COLOURS[Math.round(weight * 100)];
+        const percent = Math.round(weight * 100);
+        if (!percent) return;
+        context.fillStyle = colours[percent];
         context.fillRect(j * pitch, i * pitch, size, size);
       });
-      context.strokeStyle = inkOn(row[peak]);
+      context.strokeStyle = inkOn(row[peak], dark);
       context.lineWidth = 1.5;
       context.strokeRect(peak * pitch + 2, i * pitch + 2, size - 4, size - 4);
     });
+    shown.source.forEach((_, j) => context.clearRect(j * pitch + size, 0, pitch - size, height));
+    shown.target.forEach((_, i) => context.clearRect(0, i * pitch + size, width, pitch - size));
+    if (!shown.isFirst || !hands.gold()) return;
+    Object.assign(context, { strokeStyle: getComputedStyle(frame).getPropertyValue("--gold"), lineWidth: 2 });
+    shown.target.forEach((_, i) => shown.source.forEach((_, j) => {
+      if (!linked(shown, i, j)) return;
+      context.beginPath();
+      context.arc(j * pitch + size / 2, i * pitch + size / 2, size / 2 - 3, 0, 7);
+      context.stroke();
+    }));
   }
 
   function point(step, column, instead) {
     const rows = table.tBodies[0].rows;
     const weights = shown.weights[step];
     if (here) {
-      here.row.classList.remove("is-here");
-      here.cell.classList.remove("is-here");
-      here.head.classList.remove("is-here");
+      for (const node of Object.values(here)) node?.classList.remove("is-here");
     }
     const at = column ?? argmax(weights);
-    here = { row: rows[step], cell: rows[step].cells[at + 1], head: table.tHead.rows[0].cells[at + 1] };
-    here.row.classList.add("is-here");
-    here.head.classList.add("is-here");
-    if (column !== null) here.cell.classList.add("is-here");
+    here = { row: rows[step], head: table.tHead.rows[0].cells[at + 1], cell: column !== null && !isLarge() ? cells[step][column].node : null };
+    for (const node of Object.values(here)) node?.classList.add("is-here");
+    ring.hidden = column === null || !isLarge() || !grid;
+    if (!ring.hidden) ring.style.cssText = `left: ${grid.left + column * grid.pitch}px; top: ${grid.top + step * grid.pitch}px; width: ${grid.size}px; height: ${grid.size}px;`;
     target.choose(step);
     target.buttons.forEach((one, place) => {
       const word = place === step && instead ? instead : shown.target[place];
@@ -134,7 +160,7 @@ function panel(view, hands, linked, beside) {
     const [head, side] = [table.tHead.offsetHeight, here.row.cells[0].offsetWidth];
     if (top - head < frame.scrollTop) frame.scrollTop = top - head;
     else if (top + height > frame.scrollTop + frame.clientHeight) frame.scrollTop = top + height - frame.clientHeight;
-    const { offsetLeft: left, offsetWidth: width } = here.cell;
+    const { offsetLeft: left, offsetWidth: width } = here.head;
     if (left - side < frame.scrollLeft) frame.scrollLeft = left - side;
     else if (left + width > frame.scrollLeft + frame.clientWidth) frame.scrollLeft = left + width - frame.clientWidth;
   }
@@ -142,6 +168,7 @@ function panel(view, hands, linked, beside) {
   function cellOf(event) {
     const cell = event.target instanceof Element ? event.target.closest("td, th") : null;
     const row = cell && cell.parentNode.parentNode === table.tBodies[0] ? cell.parentNode.sectionRowIndex : null;
+    if (cell && row !== null && cell.cellIndex && isLarge()) return { row, column: clamp(Math.floor((event.clientX - cell.getBoundingClientRect().left) / grid.pitch), 0, shown.source.length - 1) };
     return cell ? { row, column: cell.cellIndex > 0 ? cell.cellIndex - 1 : null } : null;
   }
   frame.addEventListener("click", (event) => {
@@ -157,7 +184,7 @@ function panel(view, hands, linked, beside) {
   frame.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && hands.hover(null));
   const lines = element("div", { class: "course-lines" }, element("span", { text: "source" }), source.node, element("span", { text: "target" }), target.node);
   const title = hands.many ? [element("p", { class: "course-name", text: view.name })] : [];
-  return { node: element("section", { class: "course-panel" }, ...title, lines, said, element("div", { class: "course-body" }, ...beside, frame)), build, paint, point, said, shown: () => shown, stop: () => watch.disconnect() };
+  return { node: element("section", { class: "course-panel" }, ...title, lines, said, body), build, paint, point, redraw, said, shown: () => shown, stop: () => watches.forEach((one) => one.disconnect()) };
 }
 
 function render({ model, el }) {
@@ -173,6 +200,7 @@ function render({ model, el }) {
   const linked = (shown, i, j) => shown.isFirst && links.has(`${shown.columns[j]}-${shown.rows[i]}`);
   const hands = {
     many: views.length > 1,
+    gold: () => !root.classList.contains("hides-gold"),
     step(step, passing) {
       steps.stop();
       if (passing !== undefined) at.passing = passing;
@@ -195,7 +223,7 @@ function render({ model, el }) {
   const epochs = labels.length > 1 ? slider("Epoch", labels.length, (moment) => { at.moment = moment; repaint(); keep(); }) : null;
   const link = element("a", { text: "Link to this step", href: "#" });
   const boxes = [];
-  if (gold.length) boxes.push(checkbox("gold links", true, (on) => root.classList.toggle("hides-gold", !on)).node);
+  if (gold.length) boxes.push(checkbox("gold links", true, (on) => { root.classList.toggle("hides-gold", !on); panels.forEach((one) => one.redraw()); }).node);
   if (canFold) boxes.push(checkbox("whole words", false, fold).node);
   const saves = [
     button("Save SVG", () => download(`${key}.svg`, asSvg(...picture()), "image/svg+xml")),
@@ -207,7 +235,7 @@ function render({ model, el }) {
     { class: "course-widget course-scrubber", role: "group", "aria-label": "Alignment scrubber", keydown: onKey },
     steps.node,
     ...(epochs ? [epochs.node] : []),
-    element("div", { class: "course-panels" }, ...panels.map((one) => one.node)),
+    element("div", { class: `course-panels${views.length > 1 ? " is-beside" : ""}` }, ...panels.map((one) => one.node)),
     legend,
     element("div", { class: "course-row" }, ...boxes, ...saves, link),
     live.node,
@@ -267,7 +295,7 @@ function render({ model, el }) {
 
   function show() {
     const column = at.passing ?? at.pinned;
-    const words = steers && !at.folded && isLast() && column !== null ? steer.picks[at.step][column].map((pick, place) => ({ word: steer.words[pick], share: steer.shares[at.step][column][place] })) : [];
+    const words = wordsAt(column);
     const told = panels.map((one, place) => {
       const { target, source, weights } = one.shown();
       const step = Math.min(at.step, target.length - 1);
@@ -286,14 +314,24 @@ function render({ model, el }) {
     link.href = toAddress(key, `${tokenOf(at.step)}.${at.moment}`);
   }
 
+  /** What the model writes at this step with its gaze on one column alone. */
+  function wordsAt(column) {
+    if (!steers || at.folded || !isLast() || column === null) return [];
+    return steer.picks[at.step][column].map((pick, place) => ({ word: steer.words[pick], share: steer.shares[at.step][column][place] }));
+  }
+
+  /** Until the reader turns it, the gaze rests on the peak of the row. */
   function steered(column, words) {
-    const { target, source } = panels[0].shown();
+    const { target, source, weights } = panels[0].shown();
     const own = target[at.step];
+    const peak = argmax(weights[at.step]);
+    const resting = wordsAt(peak);
     let text = "Turn the gaze: drag along the source, or tap a source word.";
     if (at.folded) text = "The gaze turns piece by piece: unfold the words to steer it.";
     if (!isLast()) text = "The gaze can be turned at the last moment of training.";
     if (words.length) text = `Looking at ${source[column]} alone, it writes ${words[0].word}${words[0].word === own ? " all the same" : ` instead of ${own}`}.`;
-    turn.show(text, words, own);
+    const note = words.length ? "The likeliest words then:" : `It looks most at ${source[peak]}. From ${source[peak]} alone it would write:`;
+    turn.show(text, words.length ? words : resting, own, { note: resting.length ? note : "", turned: words.length > 0 });
     return words.length ? `${text} ${words.map(({ word, share }) => `${word} ${twoDigits(share)}`).join(", ")}.` : "";
   }
 
@@ -316,14 +354,14 @@ function render({ model, el }) {
     else hands.step(next);
   }
 
-  /** Every panel side by side, as they stand: width, height and what to draw. */
+  /** Every panel side by side, as they stand, on light paper: width, height and what to draw. */
   function picture() {
     const size = 24;
     const longest = (tokens) => 20 + 7.5 * Math.max(...tokens.map((token) => token.length));
     const plans = panels.map((one, place) => ({ ...one.shown(), name: views[place].name, side: longest(one.shown().target), head: longest(one.shown().source) }));
     const width = plans.reduce((sum, { side, source }) => sum + side + source.length * size + 24, 0);
     const height = Math.max(...plans.map(({ head, target }) => 24 + head + target.length * size + 12));
-    const withGold = !root.classList.contains("hides-gold");
+    const withGold = hands.gold();
     const draw = (pen) => {
       pen.rect(0, 0, width, height, "#fdfcf9");
       let left = 0;

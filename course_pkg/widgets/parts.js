@@ -17,19 +17,25 @@ export const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 
 const ALPHA_STOPS = ["#f1f8f2", "#c8e5d7", "#9bd3c5", "#67bfbd", "#3da8b9", "#1990b6", "#0576b0", "#215d9e", "#2a4588", "#2c2e6c", "#261b4b"];
 
-/** The colour of a weight between 0 and 1 on the course's one scale. */
-export function alphaColour(weight) {
-  const place = clamp(weight, 0, 1) * (ALPHA_STOPS.length - 1);
-  const low = Math.min(Math.floor(place), ALPHA_STOPS.length - 2);
+const DARK_STOPS = ["#23262e", ...ALPHA_STOPS.slice(0, -1).reverse()];
+
+/** The colour of a weight between 0 and 1 on the course's one scale. On a dark page it runs the other way: α = 0 is the ground. */
+export function alphaColour(weight, dark = false) {
+  const stops = dark ? DARK_STOPS : ALPHA_STOPS;
+  const place = clamp(weight, 0, 1) * (stops.length - 1);
+  const low = Math.min(Math.floor(place), stops.length - 2);
   const mix = (at) => {
-    const [a, b] = [ALPHA_STOPS[low], ALPHA_STOPS[low + 1]].map((stop) => parseInt(stop.slice(at, at + 2), 16));
+    const [a, b] = [stops[low], stops[low + 1]].map((stop) => parseInt(stop.slice(at, at + 2), 16));
     return Math.round(a + (b - a) * (place - low));
   };
   return `rgb(${mix(1)}, ${mix(3)}, ${mix(5)})`;
 }
 
-/** Black or white: what can be read on `alphaColour(weight)`. */
-export const inkOn = (weight) => (weight > 0.45 ? "#fff" : "#000");
+/** Black or white: what can be read on `alphaColour(weight, dark)`. */
+export const inkOn = (weight, dark = false) => ((dark ? weight < 0.43 : weight > 0.57) ? "#fff" : "#000");
+
+/** `colour(dark)` as a declaration that follows the page; a browser without `light-dark()` shows the light one. */
+export const onEither = (property, colour) => `${property}: ${colour(false)}; ${property}: light-dark(${colour(false)}, ${colour(true)});`;
 
 /** Where the largest number stands, the first of them. */
 export const argmax = (row) => row.indexOf(Math.max(...row));
@@ -241,13 +247,17 @@ export function tokenLine(label, { onChoose, onHover = () => {} }) {
 /** The five likeliest words, with `c_i := h_j`. */
 export function wheel(letGo) {
   const title = element("p", { class: "course-title" });
+  const about = element("p", { class: "course-note" });
   const list = element("ol", { class: "course-words" });
   const free = button("Let go of the gaze", letGo);
   return {
-    node: element("div", { class: "course-steer", role: "group", "aria-label": "Steer the gaze" }, title, list, free),
-    show(text, words, own) {
+    node: element("div", { class: "course-steer", role: "group", "aria-label": "Steer the gaze" }, title, about, list, free),
+    /** `note` stands above the words; `turned` says whether there is a gaze to let go of. */
+    show(text, words, own, { note = "", turned = words.length > 0 } = {}) {
       title.textContent = text;
-      free.disabled = !words.length;
+      about.textContent = note;
+      about.hidden = !note;
+      free.disabled = !turned;
       list.replaceChildren(
         ...words.map(({ word, share }) => {
           const bar = element("span", { class: "course-bar", "aria-hidden": "true" });

@@ -1,4 +1,4 @@
-import { alphaColour, announcer, button, clamp, element, shape, slider, twoDigits } from "./parts.js";
+import { alphaColour, announcer, button, clamp, element, onEither, shape, slider, twoDigits } from "./parts.js";
 
 const WIDTH = 360;
 const HEIGHT = 330;
@@ -101,7 +101,7 @@ function plane(names, points, axes) {
         const weight = found.weights[j];
         for (const [name, value] of Object.entries({ x1: px, y1: py, x2: x, y2: y })) lines[j].setAttribute(name, value);
         lines[j].setAttribute("stroke-width", weight < 0.005 ? 0 : 1 + 9 * weight);
-        dots[j].setAttribute("fill", alphaColour(weight));
+        dots[j].style.cssText = onEither("fill", (dark) => alphaColour(weight, dark));
         arrow(pulls[j], [x, y], found.pulls[j]);
       });
       context.setAttribute("d", `M${x},${y - 9}L${x + 9},${y}L${x},${y + 9}L${x - 9},${y}Z`);
@@ -151,8 +151,7 @@ function wordRow(name, onEnergy, onChosen) {
     set(energy, weight) {
       bar.set(Math.round((energy + HIGHEST) * STEPS), `e = ${signed(energy)}`);
       bar.input.setAttribute("aria-valuetext", `${signed(energy)}, weight ${twoDigits(weight)}`);
-      fill.style.width = `${100 * weight}%`;
-      fill.style.background = alphaColour(weight);
+      fill.style.cssText = `width: ${100 * weight}%; ${onEither("background", (dark) => alphaColour(weight, dark))}`;
       share.textContent = `α = ${twoDigits(weight)}`;
     },
   };
