@@ -1,4 +1,4 @@
-"""Batches of sentence pairs, and the order in which training meets them. Chapters 1 and 6."""
+"""Batches of sentence pairs and of captioned pictures, and the order in which training meets them. Chapters 1 and 6."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,10 +9,11 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 from torch.utils.data import Sampler
 
+from course_pkg.encoders import FeatureMaps
 from course_pkg.notation import CourseError, Record
 from course_pkg.vocabulary import BOS, PAD
 
-__all__ = ["Batch", "BucketSampler", "pad"]
+__all__ = ["Batch", "BucketSampler", "CaptionBatch", "pad"]
 
 Pair = tuple[Sequence[int], Sequence[int]]
 
@@ -57,9 +58,45 @@ class Batch(Record):
                 if not len(ids):
                     raise CourseError(f"The {side} of pair {row} is empty: drop the pair or end it with EOS.")
         source, source_mask = pad([source for source, _ in pairs])
-        targets, target_mask = pad([target for _, target in pairs])
-        first = targets.new_full((len(pairs), 1), BOS)
-        return cls(source, source_mask, torch.cat([first, targets[:, :-1]], dim=1), targets, target_mask)
+        return cls(source, source_mask, *_target_side([target for _, target in pairs]))
+
+
+@dataclass(frozen=True)
+class CaptionBatch(Record):
+    """Pictures and their captions side by side; the target side is that of `Batch`.
+
+    Attributes:
+        source: what the image encoder reads: images ``(B, 3, height, width)``, features ``(B, L, D0)``, or the maps
+            that joined make them.
+        source_mask: ``None``: every location of a picture is real.
+        inputs: the caption shifted right, BOS first, shape ``(B, T)``.
+        targets: the caption, EOS last, shape ``(B, T)``.
+        target_mask: True at real target positions.
+    """
+
+    source: Tensor | FeatureMaps
+    inputs: Int[Tensor, "B T"]
+    targets: Int[Tensor, "B T"]
+    target_mask: Bool[Tensor, "B T"]
+    source_mask: None = None
+
+    @classmethod
+    def collate(cls, pictures: Tensor | FeatureMaps, captions: Sequence[Sequence[int]]) -> "CaptionBatch":
+        """A batch of pictures, row by row, and token ids that end with EOS.
+
+        Raises:
+            CourseError: no caption, or an empty one.
+        """
+        if not captions or not all(map(len, captions)):
+            raise CourseError("A batch needs at least one caption, and each at least EOS.")
+        return cls(pictures, *_target_side(captions))
+
+
+def _target_side(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor, Tensor]:
+    """Inputs (BOS first), targets and their mask."""
+    targets, mask = pad(rows)
+    first = targets.new_full((len(rows), 1), BOS)
+    return torch.cat([first, targets[:, :-1]], dim=1), targets, mask
 
 
 @final

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -13,6 +14,7 @@ import safetensors
 import safetensors.torch
 import torch
 
+from course_pkg import feature_networks as features
 from course_pkg import models
 from course_pkg.models import EncoderDecoder
 from course_pkg.notation import CourseError
@@ -34,7 +36,11 @@ __all__ = [
 
 FORMAT = 1
 DEVICES = ("auto", "cpu", "cuda", "mps")
-BUILDERS = {"rnnsearch": models.rnnsearch, "rnn_encoder_decoder": models.rnn_encoder_decoder}
+BUILDERS: dict[str, Callable[..., EncoderDecoder]] = {
+    "rnnsearch": models.rnnsearch,
+    "rnn_encoder_decoder": models.rnn_encoder_decoder,
+    "show_attend_tell": models.show_attend_tell,
+}
 
 
 @dataclass(frozen=True)
@@ -43,13 +49,13 @@ class Stored:
 
     Attributes:
         model: in evaluation mode, in single precision.
-        source: vocabulary of the source side.
+        source: vocabulary of the source side; ``None`` where the source is a picture.
         target: vocabulary of the target side; the same object if the sides share one.
         config: the contents of ``config.json``.
     """
 
     model: EncoderDecoder
-    source: Vocabulary
+    source: Vocabulary | None
     target: Vocabulary
     config: dict[str, Any]
 
@@ -70,8 +76,12 @@ def pick_device(name: str = "auto") -> torch.device:
     return torch.device(name)
 
 
-def build(description: dict[str, Any], *, source_vocabulary: int, target_vocabulary: int) -> EncoderDecoder:
+def build(
+    description: dict[str, Any], *, target_vocabulary: int, source_vocabulary: int | None = None
+) -> EncoderDecoder:
     """The model that a recipe's ``[model]`` table describes.
+
+    A captioner has no source vocabulary; ``features`` names the network whose annotations it reads.
 
     Raises:
         CourseError: an unknown architecture or setting.
@@ -80,10 +90,12 @@ def build(description: dict[str, Any], *, source_vocabulary: int, target_vocabul
     architecture = settings.pop("architecture", None)
     if architecture not in BUILDERS:
         raise CourseError(f"Unknown architecture {architecture!r}: choose one of {', '.join(BUILDERS)}.")
+    if source_vocabulary is not None:
+        settings["source_vocabulary"] = source_vocabulary
+    if "features" in settings:
+        settings["feature_size"] = features.kind(settings.pop("features")).feature_size
     try:
-        return BUILDERS[architecture](
-            source_vocabulary=source_vocabulary, target_vocabulary=target_vocabulary, **settings
-        )
+        return BUILDERS[architecture](target_vocabulary=target_vocabulary, **settings)
     except CourseError:
         raise
     except (TypeError, ValueError) as error:
@@ -117,9 +129,9 @@ def save(folder: Path, stored: Stored) -> None:
         raise CourseError(f"{folder} is there and is not a model folder: choose another name.")
     tensors = {name: p.detach().cpu().half().contiguous() for name, p in stored.model.named_parameters()}
     shared = stored.source is stored.target
-    sides = {"shared": stored.source} if shared else {"source": stored.source, "target": stored.target}
+    sides = {"shared": stored.target} if shared else {"source": stored.source, "target": stored.target}
     config = json.dumps({"format": FORMAT, **stored.config}, indent=1, ensure_ascii=False) + "\n"
-    vocabularies = json.dumps({side: v.to_json() for side, v in sides.items()}, ensure_ascii=False)
+    vocabularies = json.dumps({side: v.to_json() for side, v in sides.items() if v is not None}, ensure_ascii=False)
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
@@ -225,11 +237,14 @@ def load(name_or_folder: str | Path, *, device: torch.device | str = "cpu") -> S
     if not isinstance(sides, dict) or not isinstance(description, dict):
         raise CourseError(f"The model in {folder} was not written by this package (no vocabularies or no model).")
     try:
-        source = Vocabulary.from_json(sides["shared"] if "shared" in sides else sides["source"])
-        target = source if "shared" in sides else Vocabulary.from_json(sides["target"])
+        sees = description.get("architecture") == "show_attend_tell"
+        source = None if sees else Vocabulary.from_json(sides["shared"] if "shared" in sides else sides["source"])
+        target = source if source and "shared" in sides else Vocabulary.from_json(sides["target"])
     except KeyError as error:
         raise CourseError(f"The model in {folder} lacks the vocabulary of its {error}: take another copy.") from error
-    sizes = {"source_vocabulary": len(source), "target_vocabulary": len(target)}
+    sizes = {"target_vocabulary": len(target)}
+    if source is not None:
+        sizes["source_vocabulary"] = len(source)
     _require_fit(description, sizes, tensors, folder)
     with torch.device(device):
         model = build(description, **sizes)

@@ -25,7 +25,18 @@ from course_pkg.decoders import Rollout
 from course_pkg.metrics import Link
 from course_pkg.notation import CourseError
 from course_pkg.search import Hypotheses, beam_search
-from course_pkg.vocabulary import BOS, EOS, PAD, SPACE, UNK, Pieces, SubwordVocabulary, backwards, clean
+from course_pkg.vocabulary import (
+    BOS,
+    EOS,
+    PAD,
+    SPACE,
+    UNK,
+    Pieces,
+    SubwordVocabulary,
+    Vocabulary,
+    backwards,
+    clean,
+)
 
 __all__ = ["Translation", "Translator", "fold_words", "links", "load", "pick_device", "posterior"]
 
@@ -188,7 +199,10 @@ class Translator:
     def __init__(self, stored: Stored, device: torch.device | str = "cpu") -> None:
         self.device = torch.device(device)
         self.model = stored.model.to(self.device).eval()
-        self.source, self.target, self.config = stored.source, stored.target, stored.config
+        if stored.source is None:
+            raise CourseError("This model reads pictures, not text: use it to caption.")
+        self.source: Vocabulary = stored.source
+        self.target, self.config = stored.target, stored.config
         self.name = str(self.config.get("name", "unnamed"))
         self._require_decoding()
         self.reads_backwards = _reads_backwards(self.config.get("recipe"))

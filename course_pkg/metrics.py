@@ -25,6 +25,7 @@ __all__ = [
     "bleu_by_length",
     "bleu_lowercased_tokenised",
     "bootstrap_interval",
+    "caption_bleu",
     "chrf",
     "lc_norm_tok",
     "parse_links",
@@ -136,6 +137,24 @@ def bleu_lowercased_tokenised(hypotheses: Sequence[str], references: Sequence[st
     prepared = [[lc_norm_tok(text, language) for text in side] for side in (hypotheses, references)]
     measured = _corpus_score(_bleu_metric("none"), *prepared)
     return Score(measured.score, f"{measured.signature}|prepared:lc.norm.tok.{language}.sacremoses")
+
+
+def caption_bleu(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> Score:
+    """Corpus BLEU-4 of captions against several references each, on words as they stand between white space.
+
+    Captions come lower-cased and without punctuation (`course_pkg.captioning.caption_words`). Pictures may have
+    different numbers of references. Papineni et al. 2002, §2.3; chapter 11.
+
+    Raises :class:`CourseError` for unequal numbers of pictures, none, or one without a reference.
+    """
+    _check_corpus(captions=hypotheses, references=references)
+    if not all(map(len, references)):
+        raise CourseError("a picture has no reference; give each at least one")
+    most = max(map(len, references))
+    columns = [[texts[place] if place < len(texts) else None for texts in references] for place in range(most)]
+    metric = _bleu_metric("none")
+    value = metric.corpus_score(list(hypotheses), columns).score
+    return Score(float(value), f"{metric.get_signature()}|prepared:words.lc")
 
 
 def chrf(hypotheses: Sequence[str], references: Sequence[str]) -> Score:

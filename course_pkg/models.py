@@ -20,10 +20,18 @@ from course_pkg.attention import (
     Score,
     SoftAttention,
 )
-from course_pkg.batching import Batch
+from course_pkg.batching import Batch, CaptionBatch
 from course_pkg.caption_decoder import CaptionDecoder, CaptionOutput, FirstState
 from course_pkg.decoders import AttentiveDecoder, Decoder, DeepOutput, PlainDecoder, Rollout
-from course_pkg.encoders import BiGRUEncoder, Encoded, GRUEncoder, ImageEncoder, SmallConvolutions, WordEmbedding
+from course_pkg.encoders import (
+    BiGRUEncoder,
+    Encoded,
+    FeatureMaps,
+    GRUEncoder,
+    ImageEncoder,
+    SmallConvolutions,
+    WordEmbedding,
+)
 from course_pkg.notation import CourseError
 from course_pkg.recurrent import GatedRecurrentUnit, LongShortTermMemory
 from course_pkg.vocabulary import BOS
@@ -54,11 +62,11 @@ class EncoderDecoder(nn.Module):
         self.encoder = encoder
         self.decoder = decoder
 
-    def encode(self, source: Tensor, mask: Tensor) -> Encoded:
+    def encode(self, source: Tensor | FeatureMaps, mask: Tensor | None = None) -> Encoded:
         """Read a padded batch of sources: token ids, or images or their features."""
         return self.encoder(source, mask)
 
-    def forward(self, batch: Batch) -> Rollout:
+    def forward(self, batch: Batch | CaptionBatch) -> Rollout:
         """Teacher forcing over a batch."""
         return self.decoder(batch.inputs, self.encode(batch.source, batch.source_mask))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from course_pkg import corpora, toy
-from course_pkg.batching import Batch
+from course_pkg.batching import Batch, CaptionBatch
 from course_pkg.corpora import ParallelText
 from course_pkg.metrics import bleu
 from course_pkg.notation import CourseError
@@ -31,7 +31,7 @@ class Question(NamedTuple):
     """
 
     rows: list[int]
-    batch: Batch
+    batch: Batch | CaptionBatch
     max_steps: int
 
 

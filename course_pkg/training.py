@@ -21,15 +21,24 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from course_pkg.batching import Batch, BucketSampler
+from course_pkg.batching import Batch, BucketSampler, CaptionBatch
+from course_pkg.captioning import CaptionCorpus, prepare_captions
 from course_pkg.checkpoints import Stored, build, save, write_atomically
-from course_pkg.losses import sequence_cross_entropy
+from course_pkg.decoders import Rollout
+from course_pkg.losses import (
+    MovingBaseline,
+    doubly_stochastic_penalty,
+    reinforce,
+    sentence_log_likelihood,
+    sequence_cross_entropy,
+)
 from course_pkg.metrics import perplexity
 from course_pkg.models import EncoderDecoder, count_parameters, initialise_as_paper
-from course_pkg.notation import CourseError
+from course_pkg.notation import CourseError, Record
 from course_pkg.preparation import Corpus, prepare
-from course_pkg.recipes import Recipe, from_dict
+from course_pkg.recipes import Recipe, Training, from_dict
 from course_pkg.search import greedy
 from course_pkg.vocabulary import BOS, EOS, PAD
 
@@ -58,12 +67,23 @@ def _optimiser(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
     return torch.optim.Adadelta(model.parameters(), lr=plan.learning_rate, rho=0.95, eps=1e-6)
 
 
-def _new_model(recipe: Recipe, corpus: Corpus) -> EncoderDecoder:
+def _corpus(recipe: Recipe) -> Corpus | CaptionCorpus:
+    sees = recipe.model.get("architecture") == "show_attend_tell"
+    return prepare_captions(recipe) if sees else prepare(recipe)
+
+
+def _new_model(recipe: Recipe, corpus: Corpus | CaptionCorpus) -> EncoderDecoder:
     torch.manual_seed(recipe.training.seed)
-    model = build(recipe.model, source_vocabulary=len(corpus.source), target_vocabulary=len(corpus.target))
+    read = None if corpus.source is None else len(corpus.source)
+    model = build(recipe.model, source_vocabulary=read, target_vocabulary=len(corpus.target))
     if recipe.training.initialisation == "paper":
         return initialise_as_paper(model, seed=recipe.training.seed)
     return model
+
+
+def _average(model: EncoderDecoder, decay: float) -> AveragedModel | None:
+    """An exponential moving average of the weights, or nothing where the decay is 0."""
+    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay)) if decay else None
 
 
 @dataclass
@@ -160,30 +180,86 @@ def _undisturbed() -> Iterator[None]:
 
 
 class _Objective(nn.Module):
-    """A model and its loss in one module of plain tensors, which is what Fabric can wrap."""
+    """A model and its loss in one module of plain tensors, which is what Fabric can wrap.
 
-    def __init__(self, model: EncoderDecoder) -> None:
+    In evaluation mode the loss is the summed negative log-likelihood, whatever is trained on.
+    """
+
+    def __init__(self, model: EncoderDecoder, plan: Training) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.plan = model, plan
+        self.baseline = MovingBaseline()
 
-    def forward(self, *tensors: Tensor, label_smoothing: float = 0.0, reduction: str = "sum") -> Tensor:
-        batch = Batch(*tensors)
-        logits = self.model(batch).logits
-        return sequence_cross_entropy(
-            logits, batch.targets, batch.target_mask, label_smoothing=label_smoothing, reduction=reduction
+    def forward(self, *tensors: Tensor, whole: Callable[..., Batch | CaptionBatch]) -> Tensor:
+        batch, plan = whole(*tensors), self.plan
+        rollout = self.model(batch)
+        logits, mask = rollout.logits, batch.target_mask
+        if not self.training:
+            return sequence_cross_entropy(logits, batch.targets, mask, reduction="sum")
+        loss = sequence_cross_entropy(
+            logits, batch.targets, mask, label_smoothing=plan.label_smoothing, reduction=plan.reduction
         )
+        if plan.doubly_stochastic:
+            loss = loss + plan.doubly_stochastic * self._uneven(rollout, batch)
+        return loss if rollout.log_probs is None else loss + self._reinforced(rollout, batch)
+
+    def _uneven(self, rollout: Rollout, batch: Batch | CaptionBatch) -> Tensor:
+        weights, locations = rollout.weights, batch.source_mask
+        if weights is None:
+            raise CourseError("training.doubly_stochastic needs a model that can look: set it to 0.")
+        if locations is None:
+            locations = torch.ones_like(weights[:, 0], dtype=torch.bool)
+        return doubly_stochastic_penalty(weights, batch.target_mask, locations, goal=self.plan.doubly_stochastic_goal)
+
+    def _reinforced(self, rollout: Rollout, batch: Batch | CaptionBatch) -> Tensor:
+        """What the likelihood's own gradient lacks: that of the places drawn, and of the entropy."""
+        assert rollout.log_probs is not None and rollout.weights is not None
+        plan, mask = self.plan, batch.target_mask
+        likelihood = sentence_log_likelihood(rollout.logits, batch.targets, mask).detach()
+        return reinforce(
+            likelihood,
+            rollout.log_probs,
+            rollout.weights,
+            mask,
+            self.baseline,
+            reward_weight=plan.reward_weight,
+            entropy_weight=plan.entropy_weight,
+            reward=plan.reward,
+            reduction=plan.reduction,
+        ).loss
 
 
-def _tensors(batch: Batch) -> tuple[Tensor, ...]:
-    return batch.source, batch.source_mask, batch.inputs, batch.targets, batch.target_mask
+def _apart(record: Record) -> tuple[tuple[Tensor, ...], Callable[..., Any]]:
+    """A record's tensors, and what makes the record of as many others."""
+    fields = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}  # type: ignore[arg-type]
+    parts = {name: _apart(value) for name, value in fields.items() if isinstance(value, Record)}
+    plain = [name for name, value in fields.items() if isinstance(value, Tensor)]
+
+    def whole(*tensors: Tensor) -> Any:
+        rest = list(tensors)
+        changed: dict[str, Any] = {name: rest.pop(0) for name in plain}
+        for name, (inner, make) in parts.items():
+            changed[name] = make(*(rest.pop(0) for _ in inner))
+        return dataclasses.replace(record, **changed)  # type: ignore[type-var]
+
+    return (*(fields[name] for name in plain), *(t for inner, _ in parts.values() for t in inner)), whole
+
+
+def _loss(objective: nn.Module, batch: Batch | CaptionBatch) -> Tensor:
+    tensors, whole = _apart(batch)
+    loss: Tensor = objective(*tensors, whole=whole)
+    return loss
 
 
 class _Run:
     def __init__(self, recipe: Recipe, folder: Path, fabric: Any, resume: bool, progress: bool) -> None:
         self.recipe, self.folder, self.fabric, self.show = recipe, folder, fabric, progress
-        self.corpus = prepare(recipe)
+        self.corpus = _corpus(recipe)
         self.model = _new_model(recipe, self.corpus)
-        self.objective, self.optimiser = fabric.setup(_Objective(self.model), _optimiser(recipe, self.model))
+        objective = _Objective(self.model, recipe.training)
+        self.baseline = objective.baseline
+        self.objective, self.optimiser = fabric.setup(objective, _optimiser(recipe, self.model))
+        self.average = _average(self.model, recipe.training.average)
         self.sampler = BucketSampler(
             self.corpus.lengths,
             batch_size=recipe.training.batch_size,
@@ -238,7 +314,7 @@ class _Run:
                 self._checkpoint("last.ckpt")
             raise
 
-    def _batches(self) -> Iterator[Batch]:
+    def _batches(self) -> Iterator[Batch | CaptionBatch]:
         from tqdm import tqdm
 
         self.sampler.set_epoch(self.at.epoch)
@@ -256,13 +332,13 @@ class _Run:
         ):
             yield self.corpus.batch(rows).to(self.fabric.device, non_blocking=True)
 
-    def _update(self, batch: Batch) -> None:
+    def _update(self, batch: Batch | CaptionBatch) -> None:
         plan, started = self.recipe.training, time.monotonic()
         torch.manual_seed(plan.seed * 1_000_003 + self.at.update * self.fabric.world_size + self.fabric.global_rank)
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(self.recipe, self.at.update, self.total)
         self.objective.train()
-        loss = self.objective(*_tensors(batch), label_smoothing=plan.label_smoothing, reduction=plan.reduction)
+        loss = _loss(self.objective, batch)
         self.optimiser.zero_grad(set_to_none=True)
         self.fabric.backward(loss)
         if plan.clip:
@@ -270,6 +346,8 @@ class _Run:
         if self.at.update % CHECK_EVERY == 0:
             self._require_number(float(loss.detach()))
         self.optimiser.step()
+        if self.average is not None:
+            self.average.update_parameters(self.model)
         self.at.update += 1
         self.at.batch += 1
         self.at.seconds += time.monotonic() - started
@@ -282,11 +360,26 @@ class _Run:
             )
 
     def _end_epoch(self) -> None:
-        nll, tokens = _nll(self.objective, self.corpus, self.fabric.device)
-        self._require_number(nll)
-        score = self.corpus.score(self._translations())
+        """Measure on the validation corpus, note it, keep the model if it is the best; all or nothing."""
+        with self._averaged():
+            nll, tokens = _nll(self.objective, self.corpus, self.fabric.device)
+            self._require_number(nll)
+            score = self.corpus.score(self._translations())
         with _undisturbed():
             self._close_epoch(nll, tokens, score)
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """Within, the model has its averaged weights, if an average is kept."""
+        if self.average is None:
+            yield
+            return
+        live = {name: value.clone() for name, value in self.model.state_dict().items()}
+        self.model.load_state_dict(self.average.module.state_dict())
+        try:
+            yield
+        finally:
+            self.model.load_state_dict(live)
 
     def _close_epoch(self, nll: float, tokens: int, score: float) -> None:
         quality = score if self.recipe.training.select_by == "bleu" else -nll
@@ -302,7 +395,8 @@ class _Run:
         }
         if quality > self.at.best:
             self.at.best, self.at.best_epoch = quality, self.at.epoch
-            self._checkpoint("best.ckpt")
+            with self._averaged():
+                self._checkpoint("best.ckpt")
         self._record(record)
         self._checkpoint("last.ckpt")
 
@@ -330,6 +424,8 @@ class _Run:
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "progress": dataclasses.asdict(self.at),
+            "baseline": self.baseline.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
         }
         handle, temporary = tempfile.mkstemp(dir=self.folder, prefix=f".{name}.")
         os.close(handle)
@@ -352,11 +448,20 @@ class _Run:
             if ours == theirs:
                 self.model.load_state_dict(state["model"])
                 self.optimiser.load_state_dict(state["optimiser"])
+                if "baseline" in state:  # a younger part of the checkpoint than the others
+                    self.baseline.load_state_dict(state["baseline"])
+                if self.average is not None:
+                    self.average.load_state_dict(state["average"])
                 self.at = _Progress(**state["progress"])
         except Exception as error:  # torch and json raise many kinds for a file that others wrote
             raise CourseError(f"{self.folder} holds a checkpoint of other data or another program.") from error
         if ours != theirs:
             raise CourseError(f"{self.folder} holds a run of another recipe: resume with the recipe it was begun with.")
+
+    def _task(self) -> dict[str, Any]:
+        if self.corpus.source is None:
+            return {"task": "captioning", "languages": ["en"]}
+        return {"task": "translation", "languages": [self.recipe.data.source, self.recipe.data.target]}
 
     def finish(self) -> Path:
         """Write the best epoch as a model folder."""
@@ -365,8 +470,7 @@ class _Run:
         self.model.load_state_dict(state["model"])
         config = {
             "name": self.recipe.name,
-            "task": "translation",
-            "languages": [self.recipe.data.source, self.recipe.data.target],
+            **self._task(),
             "model": self.recipe.model,
             "parameters": count_parameters(self.model),
             "decoding": dataclasses.asdict(self.recipe.decoding),
@@ -390,18 +494,18 @@ def _read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def _nll(objective: nn.Module, corpus: Corpus, device: torch.device) -> tuple[float, int]:
+def _nll(objective: nn.Module, corpus: Corpus | CaptionCorpus, device: torch.device) -> tuple[float, int]:
     """Summed negative log-likelihood in nats, and the number of target tokens, EOS counted."""
     objective.eval()
     total, tokens = 0.0, 0
     for batch in corpus.validation_batches():
         tokens += int(batch.target_mask.sum())
-        total += float(objective(*_tensors(batch.to(device))))
+        total += float(_loss(objective, batch.to(device)))
     return total, tokens
 
 
 @torch.no_grad()
-def _greedy_texts(model: EncoderDecoder, corpus: Corpus, device: torch.device) -> list[str]:
+def _greedy_texts(model: EncoderDecoder, corpus: Corpus | CaptionCorpus, device: torch.device) -> list[str]:
     model.eval()
     texts: dict[int, str] = {}
     for rows, batch, max_steps in corpus.questions():

@@ -18,6 +18,7 @@ from course_pkg.metrics import (
     bleu_by_length,
     bleu_lowercased_tokenised,
     bootstrap_interval,
+    caption_bleu,
     chrf,
     lc_norm_tok,
     parse_links,
@@ -367,3 +368,34 @@ def test_giza_alignments_score_in_their_published_range(course_data):
     assert swapped > 0.5
     assert all(0.03 < rate < 0.10 for rate in rates.values())
     assert rates["grow-diagonal-final"] < min(rates["forward"], rates["reverse"])
+
+
+def ngrams(words: list[str], order: int) -> Counter[tuple[str, ...]]:
+    return Counter(tuple(words[i : i + order]) for i in range(len(words) - order + 1))
+
+
+def test_a_captions_bleu_is_the_papers_with_many_references() -> None:
+    """Papineni et al. 2002: clipped by the most that any one reference has, against the closest reference's length."""
+    made = ["a dog runs over the green grass", "two men play a game of football", "a dog runs over the green grass"]
+    references = [
+        ["a brown dog runs over grass", "the dog is running over the green grass", "a dog"],
+        ["two men play football on a field"],
+        ["one dog runs over a green meadow", "a dog runs fast"],
+    ]
+    matched, possible, length, wanted = [0] * 4, [0] * 4, 0, 0
+    for text, texts in zip(made, references, strict=True):
+        words, many = text.split(), [one.split() for one in texts]
+        length += len(words)
+        wanted += min(map(len, many), key=lambda count: (abs(count - len(words)), count))
+        for order in range(1, 5):
+            most: Counter[tuple[str, ...]] = Counter()
+            for one in many:
+                most |= ngrams(one, order)
+            matched[order - 1] += (ngrams(words, order) & most).total()
+            possible[order - 1] += len(words) - order + 1
+    precision = math.exp(sum(math.log(m / p) for m, p in zip(matched, possible, strict=True)) / 4)
+    by_hand = 100 * precision * min(1.0, math.exp(1 - wanted / length))
+    assert caption_bleu(made, references).score == pytest.approx(by_hand)
+    assert caption_bleu([texts[0] for texts in references], references).score == pytest.approx(100)
+    with pytest.raises(CourseError, match="no reference"):
+        caption_bleu(["a dog"], [[]])

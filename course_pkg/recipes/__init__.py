@@ -37,7 +37,8 @@ class Data:
     """What to learn from."""
 
     train: str
-    """corpora to train on, such as ``multi30k:train``; several are joined with ``+``; or ``toy``"""
+    """corpora to train on, such as ``multi30k:train``; several are joined with ``+``; or ``toy``; a captioner's is
+    ``flickr8k:train``, ``folder`` or ``scenes``"""
     validation: str
     """corpus that chooses the best epoch and fixes decoding; several are joined with ``+``"""
     source: str = "en"
@@ -52,6 +53,10 @@ class Data:
     """source sentences for validation, used when ``validation`` is ``files``"""
     validation_target_file: str = ""
     """their translations"""
+    images: str = ""
+    """a folder of pictures, used when ``train`` is ``folder``; ``folder:NAME`` is the list NAME of ``splits.json``"""
+    captions: str = ""
+    """the file of their captions, beside which ``splits.json`` lies"""
     max_length: int = 100
     """pairs with more tokens on either side are left out of training"""
     max_words: int = 0
@@ -59,7 +64,7 @@ class Data:
     validation_pairs: int = 0
     """the first so many pairs of each validation corpus; 0 for all"""
     pairs: int = 0
-    """number of training pairs: how many the toy makes, or the first so many of a corpus; 0 for all"""
+    """number of training pairs or scenes: how many the toy makes, or the first so many of a text; 0 for all"""
     min_words: int = 3
     """shortest toy sentence"""
     toy_words: int = 14
@@ -118,6 +123,18 @@ class Training:
     """``32-true``, ``bf16-mixed`` or another of Lightning's"""
     select_by: str = "bleu"
     """``bleu`` or ``nll`` on the validation corpus"""
+    average: float = 0.0
+    """decay of a moving average of the weights, which then is what is validated and published; 0 for none"""
+    doubly_stochastic: float = 0.0
+    """weight of the penalty on ``Σ_t α_ti``, λ of Xu et al. 2015 (eq. 14), added to the loss as it is reduced"""
+    doubly_stochastic_goal: str = "one"
+    """``one`` (the paper's) or ``share``, C/L; see `course_pkg.losses.doubly_stochastic_penalty`"""
+    reward_weight: float = 1.0
+    """λ_r of hard attention (Xu et al. 2015, §4.1); see `course_pkg.losses.reinforce`"""
+    entropy_weight: float = 0.0
+    """λ_e of hard attention"""
+    reward: str = "sentence"
+    """``sentence`` (the paper's) or ``word``"""
 
     def __post_init__(self) -> None:
         _require_choice(self, "optimiser", ("adam", "adadelta"))
@@ -125,6 +142,10 @@ class Training:
         _require_choice(self, "reduction", ("sum", "sentence", "token"))
         _require_choice(self, "initialisation", ("paper", "modern"))
         _require_choice(self, "select_by", ("bleu", "nll"))
+        _require_choice(self, "doubly_stochastic_goal", ("one", "share"))
+        _require_choice(self, "reward", ("sentence", "word"))
+        if not 0 <= self.average < 1:
+            raise CourseError(f"The recipe's average is {self.average}: give a decay from 0 up to but not 1.")
         _require_positive(self, "epochs", "batch_size", "buffer_batches", "learning_rate")
 
 
