@@ -11,6 +11,7 @@ import io
 import json
 import os
 import shutil
+import sys
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -37,7 +38,8 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     """``key``, ``names`` and ``done``, the number of whole rows; ``None`` where there is no sound record."""
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        sound = record["format"] == FORMAT and 0 <= record["done"] <= len(record["names"]) and "key" in record
+        sound = record["format"] == FORMAT and 0 <= record["done"] <= len(record["names"])
+        sound = sound and {"key", "files"} <= set(record)
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return record if sound else None
@@ -111,18 +113,20 @@ class RowWriter:
 
     def append(self, *rows: np.ndarray) -> None:
         """Write the next rows of each array, each ``(n, locations, width)``, and count them once they are on disk."""
-        parts = zip(self._record["files"], self._headers, self._row_bytes, rows, strict=True)
-        for name, header, row_bytes, values in parts:
-            path = self.folder / name
-            # Plain writes: on a full disk they raise an error, where writing to mapped memory kills the process.
-            with open(path, "r+b" if self.done else "wb") as file:
-                file.write(header)
-                file.seek(len(header) + self.done * row_bytes)
-                file.write(np.ascontiguousarray(values, dtype="<f2").tobytes())
-                file.flush()
-                os.fsync(file.fileno())
+        for index, values in enumerate(rows):
+            self._write(index, values)
         self._record["done"] = self.done + len(rows[0])
         self._write_record()
+
+    def _write(self, index: int, values: np.ndarray) -> None:
+        header = self._headers[index]
+        # Plain writes: on a full disk they raise an error, where writing to mapped memory kills the process.
+        with open(self.folder / self._record["files"][index], "r+b" if self.done else "wb") as file:
+            file.write(header)
+            file.seek(len(header) + self.done * self._row_bytes[index])
+            file.write(np.ascontiguousarray(values, dtype="<f2").tobytes())
+            file.flush()
+            os.fsync(file.fileno())
 
     def _write_record(self) -> None:
         part = self.folder / f".{RECORD}.{uuid.uuid4().hex}.part"
@@ -155,7 +159,7 @@ def alone(folder: Path, say: bool = True) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout:
         if say:
-            tqdm.write(f"another process is computing {folder}; waiting for it")
+            tqdm.write(f"another process is computing {folder}; waiting for it", file=sys.stderr)
         lock.acquire()
     try:
         yield
