@@ -12,6 +12,7 @@ from browser import opened
 from playwright.sync_api import Browser, Page
 from widget_js import run_js
 
+from course_pkg.drawing import ALPHA_STOPS
 from course_pkg.inference import fold_words
 from course_pkg.notation import CourseError
 from course_pkg.widgets import AlignmentScrubber
@@ -132,6 +133,34 @@ def test_the_browser_s_entropy_is_that_of_the_definition() -> None:
     by_hand = -sum(p * np.log(p) for p in ALPHA[0] if p > 0)
     assert run_js("alignment_scrubber", f"entropy({ALPHA[0].tolist()})") == pytest.approx(by_hand)
     assert run_js("alignment_scrubber", "entropy([0, 1, 0])") == 0
+
+
+def lightness(colour: str) -> float:
+    """Relative luminance (WCAG 2.2) of ``rgb(…)`` or ``#rrggbb``."""
+    parts = [int(part) for part in re.findall(r"\d+", colour)] if "(" in colour else list(bytes.fromhex(colour[1:]))
+    linear = [part / 255 / 12.92 if part < 10.5 else ((part / 255 + 0.055) / 1.055) ** 2.4 for part in parts]
+    return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_scale_runs_from_the_ground_and_its_numbers_can_be_read(dark: bool) -> None:
+    flag = json.dumps(dark)
+    shades = f"[...Array(101).keys()].map((k) => [alphaColour(k / 100, {flag}), inkOn(k / 100, {flag})])"
+    ink = {"#fff": 1.0, "#000": 0.0}
+    pairs = [(lightness(ground), ink[text]) for ground, text in run_js("alignment_scrubber", shades)]
+    grounds = [ground for ground, _ in pairs]
+    assert all((b > a) == dark for a, b in zip(grounds, grounds[1:], strict=False)), "lightness goes one way only"
+    assert min((max(pair) + 0.05) / (min(pair) + 0.05) for pair in pairs) > 4.5
+    sheet = style_sheet("alignment_scrubber")
+    stops = re.findall(r"--scale: ([^;]+);", sheet)[dark].split(", ")
+    assert stops[int(dark) :] == list(ALPHA_STOPS[:: -1 if dark else 1])[int(dark) :]
+    ends = run_js("alignment_scrubber", f"[0, 1, 0.3].map((weight) => alphaColour(weight, {flag}))")
+    wanted = [stops[0], stops[-1], stops[3]]
+    assert [[int(part) for part in re.findall(r"\d+", one)] for one in ends] == [
+        list(bytes.fromhex(one[1:])) for one in wanted
+    ]
+    card = re.findall(r"--card: (#\w+);", sheet)[dark]
+    assert (max(grounds[0], lightness(card)) + 0.05) / (min(grounds[0], lightness(card)) + 0.05) < 1.2
 
 
 # --- in a browser -------------------------------------------------------------------------------------------------
@@ -268,6 +297,59 @@ def test_a_turned_gaze_changes_the_word(page: Page) -> None:
     page.mouse.move(0, 0)
     page.get_by_role("button", name="Let go of the gaze").click()
     assert told(page)["written"] == TARGET
+
+
+def test_until_it_is_turned_the_gaze_rests_on_the_peak(page: Page) -> None:
+    shown_page(page, scrubber(steer=STEER, step=3))
+    for step in (3, 1):
+        page.get_by_label("Step", exact=True).fill(str(step))
+        peak = int(ALPHA[step].argmax())
+        assert page.locator(".course-words bdi").all_text_contents() == [f"{step}.{peak}.{k}" for k in range(3)]
+        assert f"From {SOURCE[peak]} alone" in page.locator(".course-steer .course-note").inner_text()
+        assert page.get_by_role("button", name="Let go of the gaze").is_disabled()
+        assert told(page)["written"] == TARGET and told(page)["gaze"] == -1
+    page.get_by_label("whole words").check()
+    assert page.locator(".course-words li").count() == 0 and page.locator(".course-steer .course-note").is_hidden()
+
+
+def ground_of(page: Page, selector: str) -> str:
+    return page.locator(selector).evaluate("(cell) => getComputedStyle(cell).backgroundColor")
+
+
+def test_a_matrix_follows_a_page_that_turns_dark(page: Page) -> None:
+    shown_page(page, scrubber())
+    cell = "tbody tr:nth-child(1) td:nth-child(2)"
+    for dark in (False, True):
+        page.evaluate(f"document.documentElement.dataset.theme = '{'dark' if dark else 'light'}'")
+        assert ground_of(page, cell) == run_js("alignment_scrubber", f"alphaColour(0.9, {json.dumps(dark)})")
+
+
+def test_a_large_matrix_is_drawn_and_answers_cell_by_cell(page: Page) -> None:
+    rows = np.eye(30)[np.random.default_rng(1).permutation(30)]
+    tokens = [f"w{place}" for place in range(30)]
+    shown_page(page, AlignmentScrubber(tokens, tokens, rows, gold=[(4, 7)]))
+    scale = {(dark, weight): run_js("alignment_scrubber", f"alphaColour({weight}, {json.dumps(dark)})")
+             for dark in (False, True) for weight in (0, 1)}  # fmt: skip
+    for dark in (True, False):
+        page.evaluate(f"document.documentElement.dataset.theme = '{'dark' if dark else 'light'}'")
+        page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        seen = page.evaluate(
+            """() => {
+              const canvas = document.querySelector("canvas"), pen = canvas.getContext("2d");
+              const pitch = canvas.width / 30;
+              const at = (i, j) => [...pen.getImageData((j + 0.45) * pitch, (i + 0.45) * pitch, 1, 1).data].slice(0, 3);
+              return [...Array(30).keys()].map((i) => [...Array(30).keys()].map((j) => `rgb(${at(i, j).join(", ")})`));
+            }"""
+        )
+        assert seen == [[scale[dark, int(weight)] for weight in row] for row in rows]
+    box = page.locator("canvas").bounding_box()
+    assert box is not None
+    pitch = box["width"] / 30
+    page.mouse.click(box["x"] + 12.5 * pitch, box["y"] + 5.5 * pitch)
+    now = told(page)
+    assert (now["row"], now["gaze"], now["python"]) == (5, 12, 5)
+    ring = page.locator(".course-ring").bounding_box()
+    assert ring is not None and abs(ring["x"] - box["x"] - 12 * pitch) < 1 and abs(ring["y"] - box["y"] - 5 * pitch) < 1
 
 
 def test_an_earlier_moment_shows_its_own_weights(page: Page) -> None:

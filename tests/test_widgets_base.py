@@ -46,6 +46,19 @@ def test_the_joined_module_is_sound_javascript(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_only_comments_and_the_joint_are_left_behind(name: str) -> None:
+    written = [(FOLDER / f"{one}.js").read_text(encoding="utf-8").splitlines() for one in ("parts", name)]
+    sent = iter([*front_end(name).splitlines(), None])
+    here = next(sent)
+    for line in (line.replace("export ", "") if file is written[0] else line for file in written for line in file):
+        if line == here:
+            here = next(sent)
+        else:
+            assert re.match(r" *(?:/\*\*|\*|//)|import \{", line), f"{line} is not sent"
+    assert here is None and not re.search(r"^ *(?:/\*|\*|//)", front_end(name), re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_nothing_that_a_strict_page_refuses(name: str) -> None:
     module = front_end(name)
     for refused in (

@@ -14,11 +14,14 @@ import anywidget
 __all__ = ["CourseWidget", "front_end", "own_part", "shared_part", "style_sheet"]
 
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./parts\.js";\n', re.MULTILINE)
+_COMMENT = re.compile(r"^ *(?:/\*\*.*?\*/|//[^\n]*)\n", re.MULTILINE | re.DOTALL)
 _EXPORT = re.compile(r"^export (?=(?:async )?function |const |let |class )", re.MULTILINE)
 
 
 def _read(name: str) -> str:
-    return (resources.files(__package__) / name).read_text(encoding="utf-8")
+    """The file; a script without the comments that have lines of their own, which no browser needs to be sent."""
+    text = (resources.files(__package__) / name).read_text(encoding="utf-8")
+    return _COMMENT.sub("", text) if name.endswith(".js") else text
 
 
 def shared_part(ending: str) -> str:
