@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from course_pkg.attention import Attention, Glimpse, Memory
+from course_pkg.attention import Attention, Glimpse, Memory, masked_softmax
 from course_pkg.decoders import Decoder, Rollout, State, Step
 from course_pkg.encoders import Encoded, WordEmbedding
 from course_pkg.notation import CourseError
@@ -177,7 +177,7 @@ class CaptionDecoder(Decoder):
             gates.append(gate)
         return Rollout(
             self.output(_steps([s.hidden for s in states]), embedded, _steps([s.context for s in states])),
-            _steps([glimpse.weights for glimpse in glimpses]),
+            _weights(glimpses, memory),
             _steps(gates),
             _steps([glimpse.log_prob for glimpse in glimpses]),
             _steps([glimpse.position for glimpse in glimpses]),
@@ -200,3 +200,13 @@ def _steps(values: list[Tensor | None]) -> Tensor | None:
     """All steps on axis 1, if every step has a value."""
     present = [value for value in values if value is not None]
     return torch.stack(present, dim=1) if present else None
+
+
+def _weights(glimpses: list[Glimpse], memory: Memory) -> Tensor:
+    """``α`` of all steps, in single precision at least: its columns are summed over the steps, in the penalty."""
+    weights = torch.stack([glimpse.weights for glimpse in glimpses], dim=1)
+    wide = torch.promote_types(weights.dtype, torch.float32)
+    if weights.dtype == wide:
+        return weights
+    scores = torch.stack([glimpse.scores for glimpse in glimpses], dim=1)
+    return masked_softmax(scores.to(wide), memory.mask.unsqueeze(1).expand_as(scores))

@@ -10,11 +10,25 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from course_pkg.attention import SoftAttention
 from course_pkg.batching import Batch
 from course_pkg.checkpoints import build
 from course_pkg.decoders import STEP_ORDERS
-from course_pkg.losses import sequence_cross_entropy
-from course_pkg.models import EncoderDecoder, count_parameters, initialise_as_paper, rnn_encoder_decoder, rnnsearch
+from course_pkg.losses import (
+    MovingBaseline,
+    doubly_stochastic_penalty,
+    reinforce,
+    sentence_log_likelihood,
+    sequence_cross_entropy,
+)
+from course_pkg.models import (
+    EncoderDecoder,
+    count_parameters,
+    initialise_as_paper,
+    rnn_encoder_decoder,
+    rnnsearch,
+    show_attend_tell,
+)
 from course_pkg.notation import CourseError
 from course_pkg.preparation import prepare
 from course_pkg.recipes import names, read
@@ -365,6 +379,20 @@ def test_at_the_start_attention_is_uniform_and_only_v_learns_to_look():
     assert (score.v_a.grad != 0).any()
 
 
+def test_a_few_updates_move_every_parameter():
+    """From the paper's start, where W_a and U_a have no slope until v_a has left 0; the first look is not enough."""
+    model = initialised().double()
+    start = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    for _ in range(5):
+        model.zero_grad()
+        nll(model, BATCH, "token").backward()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter -= parameter.grad
+    for name, parameter in model.named_parameters():
+        assert (parameter - start[name]).abs().max() > 1e-12, name
+
+
 @pytest.mark.parametrize("K", [20, 1000, 30_001])
 def test_at_the_start_a_word_costs_the_logarithm_of_the_vocabulary(K):
     """P11: logits within ±M change the cost of a word by at most 2M from ln K; here M is minute."""
@@ -561,3 +589,219 @@ def test_first_inputs_are_begin_of_sentence():
     """What the models above are fed: the target shifted right."""
     assert (BATCH.inputs[:, 0] == BOS).all()
     assert torch.equal(BATCH.inputs[:, 1:], BATCH.targets[:, :-1])
+
+
+# Show, Attend and Tell
+
+EYES = {"target_vocabulary": 13, "feature_size": 6, "embedding_size": 4, "state_size": 5, "alignment_size": 3}
+LOCATIONS = 9
+SEEN = torch.randn(len(PAIRS), LOCATIONS, 6, generator=torch.Generator().manual_seed(2)).double()
+AS_RELEASED = {"attention_layers": 2, "first_state_layers": 2, "output_tanh": True}
+SEERS = [
+    {},
+    AS_RELEASED,
+    {"gate": False, "bias": False},
+    {"annotation_size": 7, "normalise_features": True, "tie_output": True},
+    {"attention": "hard"},
+    {"attention": "hard", "soft_share": 0.0, "when_testing": "argmax", **AS_RELEASED},
+]
+EACH_SEER = pytest.mark.parametrize("changes", SEERS, ids=lambda changes: ", ".join(changes) or "the paper's")
+
+
+def seer(**changes):
+    return lively(show_attend_tell(**{**EYES, **changes}))
+
+
+def everywhere(features):
+    return torch.ones(features.shape[:2], dtype=torch.bool, device=features.device)
+
+
+def told(model, features=SEEN, batch=BATCH):
+    """Teacher forcing: the targets of `BATCH` are taken for captions."""
+    return model.decoder(batch.inputs, model.encode(features, everywhere(features)))
+
+
+def caption_cost(model, features=SEEN, batch=BATCH, reduction="sum"):
+    """The negative log-likelihood and the penalty, as training adds them."""
+    rollout = told(model, features, batch)
+    cost = sequence_cross_entropy(rollout.logits, batch.targets, batch.target_mask, reduction=reduction)
+    return cost + len(features) * doubly_stochastic_penalty(rollout.weights, batch.target_mask, everywhere(features))
+
+
+def test_the_captioners_defaults_are_the_papers():
+    """§3.1.2, §4.2 and the sizes of the released configuration; counted from the shapes of the equations."""
+    K, m, n, D, A = 10_000, 512, 1800, 512, 512
+    with torch.device("meta"):
+        model = show_attend_tell(target_vocabulary=K)
+    lstm = 4 * n * (m + n + D) + 4 * n
+    look = A * (n + D) + A + A  # W, U with its bias, v
+    output = K * m + K + m * (n + D) + m
+    first, gate = 2 * (n * D + n), n + 1
+    assert count_parameters(model) == K * m + lstm + look + output + first + gate
+    decoder = model.decoder
+    assert isinstance(decoder.attention, SoftAttention) and not decoder.output.tanh
+    assert decoder.first.W_init is None and isinstance(decoder.attention.score.U_a, nn.Linear)
+    assert all(module.p == 0 for module in model.modules() if isinstance(module, nn.Dropout))
+    assert model.encoder.projection is None and model.encoder.norm is None and model.encoder.network is None
+    with torch.device("meta"):
+        hard, released = (show_attend_tell(target_vocabulary=K, **c) for c in ({"attention": "hard"}, AS_RELEASED))
+    look_of = hard.decoder.attention
+    assert (look_of.soft_share, look_of.coin) == (0.5, "image")
+    assert count_parameters(hard) == count_parameters(model)
+    assert count_parameters(released) - count_parameters(model) == A * A + A + D * D + D
+    with torch.device("meta"):
+        bare = show_attend_tell(target_vocabulary=K, bias=False, gate=False)
+    assert count_parameters(model) - count_parameters(bare) == 4 * n + A + K + m + 2 * n + n + 1
+
+
+@EACH_SEER
+def test_a_captioner_says_step_by_step_what_it_says_at_once(changes):
+    """P19, from features to log-probabilities, weights and gate."""
+    model = seer(**changes).eval()
+    memory, state = model.decoder.start(model.encode(SEEN, everywhere(SEEN)))
+    rollout = told(model)
+    for t, token in enumerate(BATCH.inputs.unbind(1)):
+        step = model.decoder.step(token, state, memory)
+        torch.testing.assert_close(step.logits, rollout.logits[:, t], rtol=0, atol=1e-10)
+        torch.testing.assert_close(step.glimpse.weights, rollout.weights[:, t], rtol=0, atol=1e-11)
+        if rollout.gate is not None:
+            torch.testing.assert_close(step.gate, rollout.gate[:, t], rtol=0, atol=1e-11)
+        state = step.state
+
+
+@EACH_SEER
+def test_a_captions_cost_knows_neither_padding_nor_batch_order(changes):
+    """P20 with the penalty: a batch costs what its captions cost one by one."""
+    model = seer(**changes).eval()
+    together = caption_cost(model)
+    alone = sum(caption_cost(model, SEEN[b : b + 1], Batch.collate([pair])) for b, pair in enumerate(PAIRS))
+    torch.testing.assert_close(together, alone, rtol=1e-11, atol=0)
+    rows = torch.tensor([2, 0, 1])
+    wider = Batch(*(nn.functional.pad(tensor, (0, 3), value=PAD)[rows] for tensor in vars(BATCH).values()))
+    torch.testing.assert_close(caption_cost(model, SEEN[rows], wider), together, rtol=1e-11, atol=0)
+
+
+def test_hard_and_soft_captioners_share_their_parameters_and_their_testing():
+    """D12: with the expected annotation at test time hard attention is soft attention; in training it is not."""
+    soft, hard = seer(), seer(attention="hard", soft_share=0.0)
+    hard.load_state_dict(soft.state_dict())
+    torch.testing.assert_close(told(hard.eval()).logits, told(soft.eval()).logits)
+    assert not torch.allclose(told(hard.train()).logits, told(soft.train()).logits)
+
+
+def test_the_captioners_dropouts_are_silent_outside_training():
+    dropouts = dict.fromkeys(("embedding_dropout", "annotation_dropout", "state_dropout", "output_dropout"), 0.5)
+    plain = seer()
+    for name in dropouts:
+        dropping = seer(**{name: 0.5})
+        dropping.load_state_dict(plain.state_dict())
+        assert torch.equal(told(dropping.eval()).logits, told(plain).logits)
+        assert not torch.equal(told(dropping.train()).logits, told(plain).logits), name
+
+
+@pytest.mark.parametrize("attention", ["soft", "hard"])
+def test_a_captioner_with_its_own_network_reads_images(attention):
+    """From pixels to words; every parameter of network, encoder and decoder is taught."""
+    model = show_attend_tell(
+        **{**EYES, "feature_size": 16}, network="small", image_size=32, grid=4, attention=attention, soft_share=0.0
+    )
+    images = torch.rand(len(PAIRS), 3, 32, 32)
+    rollout = model.decoder(BATCH.inputs, model.encode(images, torch.ones(len(PAIRS), 16, dtype=torch.bool)))
+    assert rollout.weights.shape == (*BATCH.inputs.shape, 16)
+    cost = sequence_cross_entropy(rollout.logits, BATCH.targets, BATCH.target_mask)
+    cost = cost + doubly_stochastic_penalty(rollout.weights, BATCH.target_mask, torch.ones(3, 16, dtype=torch.bool))
+    cost.backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None and (parameter.grad != 0).any(), name
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"attention": "none"}, "'none'.*soft or hard"),
+        ({"network": "vgg"}, "'vgg'.*small"),
+        ({"attention_layers": 3}, "1 or 2 layers"),
+        ({"attention": "hard", "coin": "word"}, "'word'"),
+    ],
+)
+def test_captioners_that_cannot_be_built_are_refused(changes, message):
+    with pytest.raises(CourseError, match=message):
+        seer(**changes)
+
+
+@pytest.mark.parametrize("K", [20, 10_000])
+@pytest.mark.parametrize("changes", [{}, AS_RELEASED, {"attention": "hard"}])
+def test_at_the_start_a_captions_word_costs_the_logarithm_of_the_vocabulary(K, changes):
+    """P11's captioning half: ln 10⁴ = 9.210, within twice the largest logit, and the largest is minute."""
+    sizes = {"target_vocabulary": K, "feature_size": 6, "embedding_size": 62, "state_size": 100, "alignment_size": 20}
+    model = initialise_as_paper(show_attend_tell(**sizes, **changes), seed=3)
+    rollout = told(model, SEEN.float())
+    cost = sequence_cross_entropy(rollout.logits, BATCH.targets, BATCH.target_mask).item()
+    largest = rollout.logits.abs().max().item()
+    assert 0 < largest < 0.02
+    assert abs(cost - math.log(K)) <= 2 * largest
+    if K == 10_000:
+        assert cost == pytest.approx(9.210, abs=0.04)
+
+
+def test_a_captioner_starts_as_the_released_code_does():
+    """Orthogonal recurrent matrices, biases 0, the rest N(0, 0.01²); what makes the features is left as it was."""
+    sizes = {"embedding_size": 62, "state_size": 100, "alignment_size": 50, "feature_size": 40}
+    kept = {"network": "small", "image_size": 16, "grid": 4, "normalise_features": True}
+    model = show_attend_tell(target_vocabulary=50, **sizes, **kept, annotation_size=30)
+    before = {name: parameter.clone() for name, parameter in model.named_parameters()}
+    initialise_as_paper(model, seed=3)
+    for name, parameter in model.named_parameters():
+        if name.startswith(("encoder.network", "encoder.norm")):
+            assert torch.equal(parameter, before[name])
+        elif name == "decoder.unit.weight_hh":
+            for gate in parameter.chunk(4):
+                torch.testing.assert_close(gate @ gate.T, torch.eye(100), atol=1e-4, rtol=0)
+        elif "bias" in name:
+            assert (parameter == 0).all(), name
+        else:
+            assert has_deviation(parameter, 0.01), name
+
+
+@EACH_SEER
+def test_a_captioner_makes_no_tensor_elsewhere_and_waits_for_nothing(changes):
+    model, features, batch = seer(**changes).to("meta").train(), SEEN.to("meta"), BATCH.to("meta")
+    mask, rows = everywhere(features), torch.zeros(2, dtype=torch.long, device="meta")
+    baseline = MovingBaseline().to("meta")
+    with OneDevice():
+        rollout = model.decoder(batch.inputs, model.encode(features, mask))
+        likelihood = sentence_log_likelihood(rollout.logits, batch.targets, batch.target_mask)
+        loss = doubly_stochastic_penalty(rollout.weights, batch.target_mask, mask) - likelihood.mean()
+        if rollout.log_probs is not None:
+            draws = rollout.log_probs, rollout.weights, batch.target_mask
+            loss = loss + reinforce(likelihood, *draws, baseline, entropy_weight=0.1).loss
+        loss.backward()
+        model.eval()
+        memory, state = model.decoder.start(model.encode(features, mask))
+        step = model.decoder.step(batch.inputs[:, 0], state, memory)
+        model.decoder.step(batch.inputs[:, 1].index_select(0, rows), step.state.take(rows), memory.take(rows))
+
+
+def test_the_small_network_makes_no_tensor_elsewhere():
+    model = show_attend_tell(**{**EYES, "feature_size": 16}, network="small", image_size=32, grid=4).to("meta")
+    with OneDevice():
+        model.encode(torch.empty(2, 3, 32, 32, device="meta"), torch.ones(2, 16, dtype=torch.bool, device="meta"))
+        model.encode(
+            torch.empty(2, 3, 32, 32, device="meta", dtype=torch.uint8),
+            torch.ones(2, 16, dtype=torch.bool, device="meta"),
+        )
+
+
+@pytest.mark.parametrize("changes", SEERS[:-1])  # the likeliest position may be another in half precision
+def test_a_captioner_in_bfloat16_stays_near_single_precision(changes):
+    """Autocast, hard attention at its expectation; α comes back in single precision and adds up to 1."""
+    model = seer(**changes).float().eval()
+    single = told(model, SEEN.float())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rollout = told(model, SEEN.float())
+        cost = sequence_cross_entropy(rollout.logits, BATCH.targets, BATCH.target_mask)
+    assert (rollout.logits - single.logits).abs().max() < 0.05 * single.logits.abs().max()
+    assert rollout.weights.dtype == torch.float32
+    torch.testing.assert_close(rollout.weights.sum(-1), torch.ones(len(PAIRS), 6), atol=1e-5, rtol=0)
+    cost.backward()
+    assert all(parameter.grad.isfinite().all() for parameter in model.parameters() if parameter.grad is not None)
