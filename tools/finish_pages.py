@@ -33,11 +33,12 @@ FRONT_DOOR = """\
 <html lang="en">
 <head>
 <meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="refresh" content="0; url=book/index.html">
 <link rel="icon" href="_static/favicon.svg">
 <title>Learning Where to Look</title>
 </head>
-<body><p><a href="book/index.html">Learning Where to Look</a></p></body>
+<body><main><h1><a href="book/index.html">Learning Where to Look</a></h1></main></body>
 </html>
 """
 # A server shows this page under any address, so it asks for no file and links to the site's own address.
