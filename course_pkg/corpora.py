@@ -17,6 +17,7 @@ import urllib.error
 import urllib.request
 import uuid
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from tqdm import tqdm
@@ -32,6 +33,7 @@ __all__ = [
     "fetch",
     "giza",
     "hansard",
+    "joined_texts",
     "load",
     "multi30k",
     "parallel",
@@ -259,12 +261,16 @@ def load(name: str, split: str, source: str = "en", target: str = "fr") -> Paral
     """
     parts = [part.strip() for part in name.replace(",", "+").split("+")]
     texts = [_load_one(part, split, source, target) for part in parts]
-    if len(texts) == 1:
-        return texts[0]
+    return joined_texts(texts)
+
+
+def joined_texts(texts: Iterable[ParallelText], name: str = "") -> ParallelText:
+    """Several texts as one, in their order, called ``name`` or by the names of all."""
+    parts = list(texts)
     return ParallelText(
-        tuple(itertools.chain.from_iterable(text.source for text in texts)),
-        tuple(itertools.chain.from_iterable(text.target for text in texts)),
-        name=" + ".join(text.name for text in texts),
+        tuple(itertools.chain.from_iterable(part.source for part in parts)),
+        tuple(itertools.chain.from_iterable(part.target for part in parts)),
+        name or " + ".join(part.name for part in parts),
     )
 
 

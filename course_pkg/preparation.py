@@ -102,10 +102,7 @@ def _text(name: str, data: Data, files: tuple[str, str], *, seed: int, count: in
 
 def _joined(names: str, data: Data, files: tuple[str, str], *, seed: int, count: int, most: int) -> ParallelText:
     parts = [_text(name.strip(), data, files, seed=seed, count=count) for name in names.split("+")]
-    parts = [part.head(most) if most else part for part in parts]
-    source = tuple(line for part in parts for line in part.source)
-    target = tuple(line for part in parts for line in part.target)
-    return ParallelText(source, target, " + ".join(part.name for part in parts))
+    return corpora.joined_texts(part.head(most) if most else part for part in parts)
 
 
 def _train_text(data: Data, seed: int) -> ParallelText:

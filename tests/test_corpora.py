@@ -440,6 +440,13 @@ def test_load_joins_corpora_in_order(data: Path, name: str) -> None:
     assert joined.target == first.target + second.target
 
 
+def test_joined_texts_keep_their_order_and_their_names() -> None:
+    one, two = ParallelText(("a", "b"), ("x", "y"), "one"), ParallelText(("c",), ("z",), "two")
+    assert corpora.joined_texts([one, two]) == ParallelText(("a", "b", "c"), ("x", "y", "z"), "one + two")
+    assert corpora.joined_texts([two, one], "both") == ParallelText(("c", "a", "b"), ("z", "x", "y"), "both")
+    assert corpora.joined_texts(iter([one])) == one
+
+
 def test_load_finds_each_corpus_by_its_name(data: Path) -> None:
     assert corpora.load("multi30k", "test") == corpora.multi30k("test_2016_flickr")
     assert corpora.load("softdoc", "test", "fr", "en") == corpora.parallel("softdoc", "test", "fr", "en")

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from publish import BOOTSTRAP_SEED, MIXED, PACKAGE, cost, joined, recipe_of, tokenisation, write_json
+from publish import BOOTSTRAP_SEED, MIXED, PACKAGE, cost, recipe_of, tokenisation, write_json
 
 from course_pkg import corpora, recipes
 from course_pkg.corpora import ParallelText
@@ -96,7 +96,7 @@ def within(text: ParallelText, hypotheses: Sequence[str], low: int, high: float)
 def measure(translator: Translator, run: Path, tests: dict[str, ParallelText]) -> tuple[dict, list[dict]]:
     """One row of the table, and one curve for each test set and for all together."""
     made = {name: translations(translator, text, run / "translations" / f"{name}.json") for name, text in tests.items()}
-    whole = joined(tests)
+    whole = corpora.joined_texts(tests.values(), " + ".join(tests))
     everything = [line for name in tests for line in made[name]]
     recipe = recipe_of(translator)
     low, high = bootstrap_interval(everything, whole.target, seed=BOOTSTRAP_SEED)

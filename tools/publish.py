@@ -79,14 +79,7 @@ def validation_text(translator: Translator) -> ParallelText:
     names = [name.strip() for name in data["validation"].split("+")]
     parts = {name: corpora.load(*name.split(":"), data["source"], data["target"]) for name in names}
     most = data.get("validation_pairs", 0)
-    return joined({name: part.head(most) if most else part for name, part in parts.items()})
-
-
-def joined(parts: Mapping[str, ParallelText]) -> ParallelText:
-    """Several texts as one, in their order."""
-    source = tuple(line for part in parts.values() for line in part.source)
-    target = tuple(line for part in parts.values() for line in part.target)
-    return ParallelText(source, target, " + ".join(parts))
+    return corpora.joined_texts((part.head(most) if most else part for part in parts.values()), " + ".join(parts))
 
 
 def test_texts(translator: Translator) -> dict[str, ParallelText]:
@@ -97,7 +90,10 @@ def test_texts(translator: Translator) -> dict[str, ParallelText]:
     if data["train"] == "multi30k:train":
         return {"test": corpora.multi30k("test_2016_flickr", data["source"], data["target"])}
     parts = {name: corpora.load(*where.split(":"), data["source"], data["target"]) for name, where in MIXED.items()}
-    return {"test, all": joined(parts), **{f"test, {name}": part for name, part in parts.items()}}
+    return {
+        "test, all": corpora.joined_texts(parts.values(), " + ".join(parts)),
+        **{f"test, {name}": part for name, part in parts.items()},
+    }
 
 
 def toy_pairs(translator: Translator, count: int, seed: int) -> list[AlignedPair]:
