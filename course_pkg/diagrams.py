@@ -233,12 +233,15 @@ _STEP_NAMES: dict[str, tuple[tuple[Number, Number, str, str], ...]] = {
     "compare": ((1.42, 3.5, "query", DECODER), (2.72, 1.94, "key", CONTEXT)),
     "look": ((6.02, 3.5, "weight × value", CONTEXT),),
     "update": (
-        (4.84, 4.55, "context", CONTEXT),
+        (3.86, 4.55, "context", CONTEXT),
         (2.55, 4.92, "state", DECODER),
         (2.95, 5.92, "word just written", MUTED),
     ),
-    "generate": (  # and those of the update, which the whole step needs
-        (4.84, 4.55, "context", CONTEXT),
+    "generate": (  # and those of the stages before, so that every arrow has its name
+        (1.42, 3.5, "query", DECODER),
+        (2.72, 1.94, "key", CONTEXT),
+        (6.02, 3.5, "weight × value", CONTEXT),
+        (3.86, 4.55, "context", CONTEXT),
         (2.55, 4.92, "state", DECODER),
         (4.78, 5.72, "state", DECODER),
         (6.02, 5.72, "context", CONTEXT),
