@@ -38,9 +38,9 @@ CASES = [(stem, at) for stem, kept in PLACED.items() for at in range(len(kept))]
 
 
 def test_every_widget_class_has_a_driver_and_a_place() -> None:
-    assert set(DRIVERS) == set(GLANCES) == set(widgets._HOMES)
+    assert set(DRIVERS) == set(GLANCES) == set(widgets.HOMES)
     placed = {one["widget"] for kept in PLACED.values() for one in kept}
-    assert placed | COMING == set(widgets._HOMES) and not placed & COMING
+    assert placed | COMING == set(widgets.HOMES) and not placed & COMING
 
 
 def widget_at(stem: str, at: int) -> str:
@@ -174,7 +174,7 @@ def made(name: str, tokens: list[str]) -> CourseWidget:
     return DrawCurve(tokens, given, {tokens[1]: [3.0, 2.0, 1.0]}, title=tokens[2], key="k", xlabel="x", ylabel="y")
 
 
-@pytest.mark.parametrize("name", sorted(widgets._HOMES))
+@pytest.mark.parametrize("name", sorted(widgets.HOMES))
 def test_tokens_that_look_like_html_are_text(own: tuple[Watched, Path], name: str) -> None:
     watched, folder = own
     kept = scratch(folder, made(name, NASTY))

@@ -59,7 +59,7 @@ def notebook_with_widgets(*shown: str, classes: dict[str, str]) -> nbformat.Note
 @pytest.fixture
 def ours(monkeypatch: pytest.MonkeyPatch) -> str:
     """The full name of a class that counts as one of the course's widgets."""
-    monkeypatch.setitem(widgets._HOMES, "Dummy", "dummy")
+    monkeypatch.setitem(widgets.HOMES, "Dummy", "dummy")
     return "course_pkg.widgets.dummy.Dummy"
 
 
@@ -125,7 +125,7 @@ def test_a_page_shows_the_fallback_and_carries_the_data_for_the_front_end(ours: 
 
 def test_the_pages_script_holds_every_widget_and_is_no_module(tmp_path: Path) -> None:
     script = widget_pages.page_script()
-    for name in widgets._HOMES:
+    for name in widgets.HOMES:
         assert f"modules.{name} = " in script
     assert not re.search(r"^(import|export)\b", script, re.MULTILINE)
     path = tmp_path / "course-widgets.js"

@@ -12,7 +12,7 @@ import typeset
 from course_pkg import widgets
 from course_pkg.widgets.base import CourseWidget, front_end, style_sheet
 
-NAMES = sorted(set(widgets._HOMES.values()))
+NAMES = sorted(set(widgets.HOMES.values()))
 FOLDER = resources.files("course_pkg.widgets")
 
 
@@ -83,7 +83,7 @@ def test_every_rule_stays_inside_the_widget(name: str) -> None:
 
 @pytest.mark.parametrize("name", widgets.__all__)
 def test_every_widget_has_its_files_and_its_base(name: str) -> None:
-    home = widgets._HOMES[name]
+    home = widgets.HOMES[name]
     kind = getattr(widgets, name)
     assert issubclass(kind, CourseWidget)
     assert kind is getattr(import_module(f"course_pkg.widgets.{home}"), name)

@@ -38,7 +38,7 @@ def own_data(model: dict[str, Any]) -> dict[str, Any]:
 def class_of(model: dict[str, Any]) -> str | None:
     """The name of the course's widget class that a saved model belongs to, if it is one."""
     name = model.get("state", {}).get("_anywidget_id", "").rpartition(".")[2]
-    return name if name in widgets._HOMES else None
+    return name if name in widgets.HOMES else None
 
 
 def keep_own_data(notebook: NotebookNode) -> None:
@@ -104,7 +104,7 @@ def page_script() -> str:
     It needs no module loader, so that it also runs on a page opened from a folder.
     """
     pieces = ['(() => {\n"use strict";', base.shared_part("js"), "const modules = {};"]
-    for name, home in sorted(widgets._HOMES.items()):
+    for name, home in sorted(widgets.HOMES.items()):
         body, mark, _ = base.own_part(home, "js").rpartition("export default ")
         if not mark:
             raise ValueError(f"{home}.js does not end in `export default {{ render }};`")
@@ -114,5 +114,5 @@ def page_script() -> str:
 
 def page_styles() -> str:
     """One style sheet: the shared parts, then every widget's own rules."""
-    own = (base.own_part(home, "css") for _, home in sorted(widgets._HOMES.items()))
+    own = (base.own_part(home, "css") for _, home in sorted(widgets.HOMES.items()))
     return base.shared_part("css") + "".join(own)

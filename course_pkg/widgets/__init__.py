@@ -22,7 +22,8 @@ __all__ = [
     "SoftLookup",
 ]
 
-_HOMES: dict[str, str] = {
+# The module of each widget class, which has its front end beside it.
+HOMES: dict[str, str] = {
     "AlignmentScrubber": "alignment_scrubber",
     "CoverUp": "cover_up",
     "DrawCurve": "draw_curve",
@@ -32,6 +33,6 @@ _HOMES: dict[str, str] = {
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    if name in HOMES:
+        return getattr(import_module(f"{__name__}.{HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
