@@ -74,11 +74,16 @@ ROLES = ("subject", "object", "seen", "companion", "backdrop", "place", "sky")
 
 @dataclass(frozen=True)
 class Noun:
-    """Something in the scene; ``colour`` is "" for the usual one, and a person's is that of the clothes."""
+    """Something in the scene; ``colour`` "" is the usual one, and a person's is that of the clothes."""
 
     kind: str
     colour: str = ""
     count: int = 1
+
+    @property
+    def told(self) -> str:
+        """The name of the colour if it is told: "" for the usual one."""
+        return "" if self.colour == USUAL[self.kind] else self.colour
 
     @property
     def paint(self) -> str:
@@ -162,10 +167,10 @@ def _noun(noun: Noun | None, role: str) -> list[Word]:
     if noun.count > 1:
         words = [PLURAL.get(noun.kind, noun.kind + "s")]
     after: list[Word] = []
-    if noun.colour and noun.kind in PEOPLE:
-        after = [Word("in"), Word(noun.colour, (role,))]
-    elif noun.colour:
-        words = [noun.colour, *words]
+    if noun.told and noun.kind in PEOPLE:
+        after = [Word("in"), Word(noun.told, (role,))]
+    elif noun.told:
+        words = [noun.told, *words]
     text = " ".join(words).split()
     if noun.kind == "tree":
         return [Word(word, (role,)) for word in text]
@@ -188,6 +193,13 @@ class _Reader:
                 self.place += len(words)
                 return phrase
         return ""
+
+    def comes(self, *phrases: str) -> bool:
+        """Whether one of ``phrases`` comes next."""
+        before = self.place
+        found = bool(self.take(*phrases))
+        self.place = before
+        return found
 
     def need(self, *phrases: str) -> str:
         found = self.take(*phrases)
@@ -228,7 +240,10 @@ def parse(tokens: Sequence[str]) -> Description:
         sight = {"sees": "sees", "does not see": "misses"}[reader.need("sees", "does not see")]
         seen = reader.noun()
     reader.take("is", "are")
-    verb = reader.take(*sorted(VERBS, key=len, reverse=True))
+    verb = reader.take(*DOING)
+    if verb and not reader.comes(*PLACES.values()) and reader.take("on"):
+        verb += " on"  # "sitting on a bed", not "sitting on a beach"
+    verb = verb or reader.take(*HANDLING, *TOWARDS, "riding")
     relation = reader.take(*RELATIONS)
     direct = verb in HANDLING or verb in TOWARDS or verb in UPON or verb == "riding"
     object_ = reader.noun() if direct or relation else None

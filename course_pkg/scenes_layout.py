@@ -119,24 +119,21 @@ def _flying(drawn: Figure) -> Figure:
 
 def arrange(what: Description, random: Random) -> Layout:
     """A picture's plan for a description; every draw is another one."""
-    for _ in range(40):
-        items = _Composer(what, random).compose()
-        items = _fit(items, what, random)
+    for attempt in range(40):
+        items = _fit(_Composer(what, random).compose(), what, random, 0.97**attempt)
         back = _backdrop(what, items, random)
-        if not any(
-            _hidden(item, items[i + 1 :]) for i, item in enumerate(items) if item.role != "subject" or what.relation
+        if not any(_hidden(item, items) for item in back) and not any(
+            _hidden(item, items[i + 1 :]) for i, item in enumerate(items) if item.ground is not None
         ):
             break
     return Layout((*back, *items), what.place, what.weather, random.randrange(3))
 
 
-def _hidden(item: Item, later: Iterable[Item]) -> bool:
-    """Whether more than half of the item's box lies behind one later box of another role."""
-    return any(
-        _overlap(item.box, other.box) > 0.5
-        for other in later
-        if other.role != item.role and item.ground and other.ground
-    )
+def _hidden(item: Item, others: Iterable[Item]) -> bool:
+    """Whether half of the item's box or more lies behind boxes of other roles that stand on the ground."""
+    others = [other for other in others if other.role != item.role]
+    standing = [other for other in others if other.ground is not None or item.role == "backdrop"]
+    return sum(_overlap(item.box, other.box) for other in standing) > 0.5
 
 
 def _overlap(box: tuple[Real, ...], other: tuple[Real, ...]) -> Real:
@@ -189,11 +186,13 @@ class _Composer:
         many = self.random.choice((3, 3, 4)) if noun.kind == "people" else noun.count
         looks = [self.look(noun, pose) for _ in range(many)]
         wide = [figure(look).box[2] - figure(look).box[0] for look in looks]
-        step = max(wide) * (1.0 if noun.kind != "people" else 0.72) + 1.0
+        step, rise = max(wide) * (1.0 if noun.kind != "people" else 0.72) + 1.0, 3.5
+        if pose == "sleep" and many > 1:  # side by side they would be small
+            step, rise = 0.42 * max(wide), 9.0
         lift = LIFT if pose == "jump" else 0.0
         placed = []
         for i, look in enumerate(looks):
-            depth = y + (3.5 * (i % 2) if many > 1 else 0.0)
+            depth = y + (rise * (i % 2) if many > 1 else 0.0)
             placed.append(Item("subject", look, x + step * (i - (many - 1) / 2), depth - lift, depth))
         self.items += sorted(placed, key=lambda item: item.ground or 0.0)
 
@@ -275,9 +274,14 @@ class _Composer:
     def _related(self) -> None:
         what, random = self.what, self.random
         assert what.object is not None
-        look = self.look(what.object, "jump" if what.object.kind == "bird" and what.relation == "under" else "")
+        sideways = what.relation in ("to the left of", "to the right of")
+        turned = sideways and random.random() < 0.5
+        pose = "jump" if what.object.kind == "bird" and what.relation == "under" else ""
+        look = self.look(what.object, pose, mirror=turned)
         left, _, right, bottom = figure(look).box
         self._crowd(DOING[what.verb], 0.0, 0.0)
+        if turned:
+            self.items = [replace(item, look=replace(item.look, mirror=True)) for item in self.items]
         near, far = self._width(self.items)
         if what.relation == "under":
             top = min(item.box[1] for item in self.items)
@@ -294,9 +298,6 @@ class _Composer:
             gap = random.uniform(3, 9)
             x, y = (far - left + gap if aside > 0 else near - right - gap), random.uniform(-1, 1)
         self.put("object", look, x, y, y, first=y < 0)
-        if what.relation in ("to the left of", "to the right of"):
-            turned = random.random() < 0.5
-            self.items = [replace(i, look=replace(i.look, mirror=turned)) for i in self.items]
 
     def _seen(self, noun: Noun) -> None:
         look = self.look(noun, "stand", mirror=self.what.sight == "sees")
@@ -312,11 +313,11 @@ def _union(items: Iterable[Item]) -> tuple[Real, Real, Real, Real]:
     return min(b[0] for b in boxes), min(b[1] for b in boxes), max(b[2] for b in boxes), max(b[3] for b in boxes)
 
 
-def _fit(items: list[Item], what: Description, random: Random) -> list[Item]:
+def _fit(items: list[Item], what: Description, random: Random, shrink: Real) -> list[Item]:
     """The group scaled and moved into the picture, with its feet on the ground of the place."""
     left, top, right, bottom = _union(items)
     largest = min(94 / (right - left), 86 / (bottom - top), 1.5)
-    steps = max(int(largest * 10), 3)
+    steps = max(int(largest * shrink * 10), 3)
     scale = random.choice((steps, max(steps - 1, min(steps, 8)))) / 10
 
     def scaled(item: Item) -> Item:

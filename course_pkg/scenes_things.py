@@ -61,12 +61,11 @@ def _teddy(pen: Pen, c: Colour) -> Figure:
 
 
 def _book(pen: Pen, c: Colour) -> Figure:
-    pen.poly([(-8, -8.5), (0, -7), (8, -8.5), (8, 1.2), (0, 2.6), (-8, 1.2)], c)
-    pen.blob([(-7, -8.8), (-3.5, -9.0), (0, -7.6), (0, 1.6), (-3.5, 0.2), (-7, 0.4)], PAPER)
-    pen.blob([(7, -8.8), (3.5, -9.0), (0, -7.6), (0, 1.6), (3.5, 0.2), (7, 0.4)], PAPER)
+    pen.poly([(-9.4, -9.6), (0, -8), (9.4, -9.6), (9.4, 2.6), (0, 4.4), (-9.4, 2.6)], c)
     for side in (-1, 1):
-        for line in (-6.2, -4.2, -2.2):
-            pen.limb([(1.6 * side, line + 0.4), (5.6 * side, line - 0.2)], 0.55, (170, 170, 182), edge=False)
+        pen.blob([(7 * side, -8.6), (3.5 * side, -8.8), (0, -7.4), (0, 2), (3.5 * side, 0.6), (7 * side, 0.8)], PAPER)
+        for line in (-6.0, -4.0, -2.0):
+            pen.line((1.6 * side, line + 0.4), (5.6 * side, line - 0.2), 0.55, (170, 170, 182))
     return pen.figure()
 
 

@@ -24,6 +24,8 @@ MODULES = sorted(module.name for module in pkgutil.iter_modules([str(PACKAGE)]) 
 NOTEBOOKS = sorted((ROOT / "book").glob("*.ipynb"))
 # Parts of `toy`, tested through it.
 TESTED_ELSEWHERE = {"toy_grammar": "toy", "toy_lexicon": "toy", "toy_sampler": "toy", "widgets": "widgets_base"}
+TESTED_ELSEWHERE |= dict.fromkeys(("scenes_drawing", "scenes_layout", "scenes_places", "scenes_people"), "scenes")
+TESTED_ELSEWHERE |= {"scenes_animals": "scenes", "scenes_things": "scenes", "scenes_sampler": "scenes_grammar"}
 
 
 def load(name: str):
