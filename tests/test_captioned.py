@@ -141,6 +141,8 @@ def test_a_number_sign_belongs_to_the_name_where_numbers_have_a_column(tmp_path:
     assert len(captioned_folder(tmp_path, tmp_path / "captions.tsv")) == 2
     put(tmp_path, {"captions.tsv": "take#two.jpg#0\tx\n", "take#two.jpg": ""})
     assert captioned_folder(tmp_path, tmp_path / "captions.tsv").images[0].name == "take#two.jpg"
+    put(tmp_path, {"captions.tsv": "take#two.jpg\tx\n"})
+    assert captioned_folder(tmp_path, tmp_path / "captions.tsv").images[0].name == "take#two.jpg"
 
 
 def test_a_split_can_be_given_three_ways(tmp_path: Path) -> None:
