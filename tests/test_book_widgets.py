@@ -113,6 +113,27 @@ def test_a_scrubber_of_the_book_plays_folds_is_saved_and_linked_to(
         assert watched.problems == []
 
 
+TWO_MODELS = [case for case in CASES if len(PLACED[case[0]][case[1]]["state"].get("views", [])) > 1]
+
+
+@pytest.mark.parametrize("viewport", [WIDE, PHONE], **NAMED)
+@pytest.mark.parametrize(("stem", "at"), [case for case in TWO_MODELS if widget_at(*case) == "AlignmentScrubber"])
+def test_two_models_stand_side_by_side_where_there_is_room(
+    chromium: Browser, address: str, stem: str, at: int, viewport: dict[str, int]
+) -> None:
+    with opened(chromium, address, viewport=viewport) as watched:
+        watched.open(f"book/{stem}.html")
+        panels = drawn(watched, at, PLACED[stem][at]).locator(".course-panel")
+        boxes = panels.evaluate_all("all => all.map((one) => one.getBoundingClientRect().toJSON())")
+        frames = panels.locator(".course-scroll")
+        inside = frames.evaluate_all("all => all.map((one) => one.scrollWidth <= one.clientWidth)")
+        if viewport is WIDE:
+            assert boxes[0]["top"] == boxes[1]["top"] and boxes[0]["right"] < boxes[1]["left"]
+            assert boxes[1]["right"] < viewport["width"] and inside == [True, True], "no matrix needs to be scrolled"
+        else:
+            assert boxes[0]["left"] == boxes[1]["left"] and boxes[0]["bottom"] < boxes[1]["top"]
+
+
 @pytest.mark.parametrize("stem", [stem for stem, kept in PLACED.items() if kept])
 def test_without_scripts_each_widget_says_the_same_as_html(chromium: Browser, address: str, stem: str) -> None:
     with opened(chromium, address, java_script_enabled=False) as watched:

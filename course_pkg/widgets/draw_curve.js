@@ -81,7 +81,7 @@ function render({ model, el }) {
     "section",
     { class: "course-widget draw-curve", "aria-label": model.get("title") },
     element("p", { class: "title", text: model.get("title") }),
-    element("p", { class: "hint", text: "Draw with a finger or the mouse. With the keyboard: Tab to the chart, ← → choose a place, ↑ ↓ raise and lower it." }),
+    element("p", { class: "hint", text: "Draw with a finger or the mouse. With the keyboard: Tab to the chart, ← → choose a place, ↑ ↓ raise and lower it." }),
     legend, chart, words, buttons, numbers,
   );
   const [handles, inputs] = [[], []];
