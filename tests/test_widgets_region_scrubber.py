@@ -19,11 +19,12 @@ from playwright.sync_api import Browser, Page
 from widget_drivers import decoded_steering, drive_region_scrubber
 from widget_js import run_js
 
+from course_pkg import pictures, scenes
 from course_pkg.notation import CourseError
 from course_pkg.widgets import RegionScrubber
 from course_pkg.widgets.base import front_end, style_sheet
 from course_pkg.widgets.region_pictures import SIGMA, data_address, enlarged, gold_region, picture_of, veiled
-from course_pkg.widgets.region_scrubber import UNITS
+from course_pkg.widgets.region_state import UNITS
 
 RNG = np.random.default_rng(0)
 TOKENS = ["a", "dog", "on", "grass", "EOS"]
@@ -154,6 +155,19 @@ def test_a_mask_is_outlined_where_it_is() -> None:
     assert len(lines) == 4
     np.testing.assert_allclose([lines[:, ::2].min(), lines[:, ::2].max()], [0.25, 0.75], atol=1 / 48)
     np.testing.assert_allclose([lines[:, 1::2].min(), lines[:, 1::2].max()], [1 / 3, 2 / 3], atol=1 / 48)
+
+
+def test_a_scene_s_regions_and_a_picture_s_view_are_taken_as_they_are() -> None:
+    masks = [None, scenes.Region(RNG.random((60, 100)) < 0.5)]
+    weights = RNG.dirichlet(np.ones(6), size=2)
+    (view,) = RegionScrubber(PHOTO, ["a", "dog"], weights, grid=(2, 3), gold=masks).views
+    assert view["gold"][0] is None
+    assert view["gold"][1]["inside"] == pytest.approx((weights[1] * masks[1].share((2, 3)).ravel()).sum(), abs=1e-3)
+    part = pictures.View.of((100, 60))
+    shown = RegionScrubber(PHOTO, ["a", "dog"], weights, grid=(2, 3), view=part)
+    np.testing.assert_allclose(
+        [shown.view[:2], shown.view[2:]], part.to_picture(np.array([[0.0, 0.0], [1.0, 1.0]])), atol=1e-4
+    )
 
 
 def test_the_words_to_steer_to_can_be_read_again() -> None:
@@ -529,7 +543,8 @@ def test_a_word_below_the_mouse_is_chosen_and_a_place_read(page: Page) -> None:
     page.mouse.move(box["x"] + 0.9 * box["width"], box["y"] + 0.1 * box["height"])
     assert page.locator(".course-words bdi").first.text_content() == "3.3.0"
     page.mouse.move(0, 0)
-    assert page.locator(".course-words li").count() == 0
+    resting = f"3.{ALPHA[3].argmax()}.0"
+    assert page.locator(".course-words bdi").first.text_content() == resting, "at rest: the peak alone"
     page.mouse.move(box["x"] + 0.9 * box["width"], box["y"] + 0.1 * box["height"])
     page.mouse.down()
     page.mouse.move(box["x"] + 0.1 * box["width"], box["y"] + 0.9 * box["height"], steps=8)

@@ -200,14 +200,14 @@ def _runs(edges: np.ndarray, places: np.ndarray, along: np.ndarray) -> list[tupl
 
 
 def gold_region(given: Any, token: str) -> Gold | None:
-    """What is meant by a box, a list of boxes or a mask; ``None`` for nothing.
+    """What is meant by a box, a list of boxes, a mask or something with a mask; ``None`` for nothing.
 
     Raises `CourseError` for anything else.
     """
     if given is None or isinstance(given, list | tuple) and not given:
         return None
     try:
-        values = np.asarray(given)
+        values = np.asarray(getattr(given, "mask", given))
     except ValueError:  # boxes of unequal length
         values = np.asarray("")
     if values.dtype == bool and values.ndim == 2 and values.any():

@@ -1,6 +1,6 @@
 import { alphaColour, announcer, argmax, asPng, asSvg, button, checkbox, clamp, download, element, entropy, freshId, fromAddress, nextPlace, shape, stepper, toAddress, tokenLine, twoDigits, wheel } from "./parts.js";
 
-const UNITS = 100000; // as region_scrubber.py, of one
+const UNITS = 100000; // as region_state.py, of one
 const CODE = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 const ALIKE = 1.05;
 const PLACES = [["upper left", "top", "upper right"], ["left", "centre", "right"], ["lower left", "bottom", "lower right"]];
@@ -8,10 +8,12 @@ const SIGMA = 20 / 224; // as region_pictures.py, of each side
 const VEIL = 0.8;
 const GLOW = 0.25; // in dark pictures
 const FINE = 224; // pixels of the veil's longer side, at least
-const [CASING, GOLD, SPOT] = ["#fff", "#d1451b", "#ffb454"];
+const [CASING, PEAK, GOLD, SPOT] = ["#fff", "#20242c", "#d1451b", "#a8480a"]; // as region_scrubber.css
 
 const threeDigits = (value) => (Math.round(value * 1000) / 1000).toFixed(3);
 const number = (text, place) => CODE.indexOf(text[place]) * CODE.length + CODE.indexOf(text[place + 1]);
+/** Whether the peak is none. */
+const isAlike = (row, peak) => row[peak] * row.length < ALIKE * row.reduce((sum, value) => sum + value, 0);
 const largest = (values) => values.reduce((most, value) => Math.max(most, value), 0);
 
 /** The words of one step and one region, likeliest first, and their shares. */
@@ -178,7 +180,7 @@ function panel(view, shared, hands, beside) {
       if (one.firstChild.textContent !== word) one.firstChild.textContent = word;
       one.classList.toggle("is-steered", place === here && Boolean(instead) && instead !== target[place]);
     });
-    const isFlat = row[peak] * row.length < ALIKE;
+    const isFlat = isAlike(row, peak);
     const onPicture = (lines) => trace(lines, 0, 0, ...shared.size);
     marks.peak.set(isFlat ? "" : onPicture(around(cornersOf(peak, grid, shared.view))));
     marks.spot.set(spot === null ? "" : onPicture(around(cornersOf(spot, grid, shared.view))));
@@ -278,7 +280,7 @@ function render({ model, el }) {
     },
   };
   const turn = steers ? wheel(() => hands.gaze(null, true)) : null;
-  const panels = views.map((view, place) => panel(view, shared, hands, turn && place === 0 ? [turn.node] : []));
+  const panels = views.map((view, place) => panel(view, shared, hands, turn && !hands.many ? [turn.node] : []));
   const steps = stepper("Step", count, go);
   const live = announcer();
   const link = element("a", { text: "Link to this step", href: "#" });
@@ -297,7 +299,9 @@ function render({ model, el }) {
     ...(title ? [element("p", { class: "region-title", text: title })] : []),
     steps.node,
     element("div", { class: "region-panels" }, ...panels.map((one) => one.node)),
-    element("div", { class: "course-row" }, ...boxes, ...saves, link),
+    ...(turn && hands.many ? [turn.node] : []),
+    element("div", { class: "course-row" }, ...boxes),
+    element("div", { class: "course-row" }, ...saves, link),
     live.node,
   );
 
@@ -331,14 +335,17 @@ function render({ model, el }) {
     link.href = toAddress(key, at.pinned ? `${at.step}.${panels[0].region(at.pinned)}` : at.step);
   }
 
+  /** Until the reader turns it, the gaze rests: the words are those of the peak alone. */
   function steering(words, region) {
-    const own = views[0].target[Math.min(at.step, views[0].target.length - 1)];
-    const where = words.length && placeOf(region, views[0].grid, shared.view);
-    const text = words.length
-      ? `Looking at this region alone (${where}), it writes ${words[0].word}${words[0].word === own ? " all the same" : ` instead of ${own}`}.`
-      : "Turn the gaze: tap a place in the picture, or move there with the arrow keys.";
-    turn.show(text, words, own);
-    return words.length ? `${text} ${words.map(({ word, share }) => `${word} ${twoDigits(share)}`).join(", ")}.` : "";
+    const { target, grid } = views[0];
+    const step = Math.min(at.step, target.length - 1);
+    const [own, peak] = [target[step], argmax(views[0].weights[step])];
+    const ask = "Turn the gaze: tap a place in the picture, or move there with the arrow keys.";
+    const answer = words.length && `Looking at this region alone (${placeOf(region, grid, shared.view)}), it writes ${words[0].word}${words[0].word === own ? " all the same" : ` instead of ${own}`}.`;
+    const rests = !isAlike(views[0].weights[step], peak);
+    const note = words.length ? "The likeliest words then:" : rests ? `It looks most at the framed region (${placeOf(peak, grid, shared.view)}). From there alone it would write:` : "";
+    turn.show(answer || ask, words.length ? words : rests ? steered(steer, step, peak) : [], own, { note, turned: words.length > 0 });
+    return words.length ? `${answer} ${words.map(({ word, share }) => `${word} ${twoDigits(share)}`).join(", ")}.` : "";
   }
 
   function onKey(event) {
@@ -380,12 +387,13 @@ function render({ model, el }) {
         if (hands.many) pen.text(x, y - 10, plan.name, { size: 16 });
         pen.image(plan.photo, x, y, wide, high);
         pen.image(plan.veil, x + x0 * wide, y + y0 * high, (x1 - x0) * wide, (y1 - y0) * high);
-        on(around(cornersOf(plan.peak, plan.grid, shared.view)), "#20242c");
+        for (const [l, t, r, b] of [[0, 0, 1, y0], [0, y1, 1, 1], [0, y0, x0, y1], [x1, y0, 1, y1]]) if (r > l && b > t) pen.rect(x + l * wide, y + t * high, (r - l) * wide, (b - t) * high, "rgba(0, 0, 0, 0.7)");
+        on(around(cornersOf(plan.peak, plan.grid, shared.view)), PEAK);
         if (withGold && plan.gold) on(plan.gold.lines, GOLD);
         const spot = panels[place].region(hands.spot());
-        if (spot !== null) on(around(cornersOf(spot, plan.grid, shared.view)), "#a8480a");
-        plan.words.forEach((word) => pen.text(x + word.x, y + high + 24 + 22 * word.line, word.text, word.place === plan.step ? { size, weight: 600, fill: "#a8480a" } : { size }));
-        pen.text(x, y + high + 24 + 22 * lines, `${look.colours ? "Dark" : "Full light"}:${plan.most}. Framed: the peak${withGold && plan.gold ? "; red: the gold region" : ""}.`, { size: 12, fill: "#59606d" });
+        if (spot !== null) on(around(cornersOf(spot, plan.grid, shared.view)), SPOT);
+        plan.words.forEach((word) => pen.text(x + word.x, y + high + 24 + 22 * word.line, word.text, word.place === plan.step ? { size, weight: 600, fill: SPOT } : { size }));
+        pen.text(x, y + high + 24 + 22 * lines, `${look.colours ? "Dark" : "Full light"}: ${plan.most}. Framed: the peak${withGold && plan.gold ? "; red: the gold region" : ""}.${plan.gate.length ? " In brackets: β." : ""}`, { size: 12, fill: "#59606d" });
       });
     };
     return [Math.ceil(width), Math.ceil(height), draw];
