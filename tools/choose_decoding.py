@@ -5,7 +5,6 @@ equals the smaller beam and then the smaller penalty. The table goes to ``result
 into the folder's ``config.json``. No test data is read.
 """
 
-import argparse
 import json
 import sys
 import time
@@ -13,13 +12,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from publish import PACKAGE, recipe_of, tokenisation, validation_text, write_json
+from entry import options, told
+from publish import recipe_of, tokenisation, validation_text, write_json
 
 from course_pkg.corpora import ParallelText
 from course_pkg.evaluation import hardware, passport
 from course_pkg.inference import Translator, load
 from course_pkg.metrics import bleu
-from course_pkg.notation import CourseError
 
 BEAMS = (1, 3, 5, 8, 10)
 PENALTIES = (0.0, 0.5, 0.7, 1.0, 1.2)
@@ -81,33 +80,28 @@ def table(translator: Translator, text: ParallelText, grid: Grid, seconds: float
     }
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@told
+def main(argv: Sequence[str] | None = None) -> None:
     """Measure, store the table, and write the choice into the model folder."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__, "package")
     parser.add_argument("model", type=Path, help="model folder, such as RUN/model")
-    parser.add_argument("--package", type=Path, default=PACKAGE, help="where results/ is")
     parser.add_argument("--beams", type=int, nargs="+", default=BEAMS)
     parser.add_argument("--penalties", type=float, nargs="+", default=PENALTIES)
     parser.add_argument("--quick", action="store_true", help="all penalties at the middle beam, then all beams")
     parser.add_argument("--pairs", type=int, default=0, help="only so many validation sentences; 0 for all")
     arguments = parser.parse_args(argv)
-    try:
-        translator = load(arguments.model)
-        text = validation_text(translator)
-        text = text.head(arguments.pairs) if arguments.pairs else text
-        started = time.monotonic()
-        search = measure_quickly if arguments.quick else measure
-        grid = search(translator, text, arguments.beams, arguments.penalties)
-        result = table(translator, text, grid, time.monotonic() - started)
-        write_json(arguments.package / "results" / f"{translator.name}-decoding.json", result)
-        path = arguments.model / "config.json"
-        config = json.loads(path.read_text(encoding="utf-8"))
-        write_json(path, {**config, "decoding": result["chosen"]})
-        print(result["note"])
-    except CourseError as error:
-        print(f"choose_decoding: {error}", file=sys.stderr)
-        return 2
-    return 0
+    translator = load(arguments.model)
+    text = validation_text(translator)
+    text = text.head(arguments.pairs) if arguments.pairs else text
+    started = time.monotonic()
+    search = measure_quickly if arguments.quick else measure
+    grid = search(translator, text, arguments.beams, arguments.penalties)
+    result = table(translator, text, grid, time.monotonic() - started)
+    write_json(arguments.package / "results" / f"{translator.name}-decoding.json", result)
+    path = arguments.model / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    write_json(path, {**config, "decoding": result["chosen"]})
+    print(result["note"])
 
 
 if __name__ == "__main__":

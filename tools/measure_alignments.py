@@ -9,7 +9,6 @@ weight that this position had; and ``sums``, what the weights that a source word
 beside how often its translation was written.
 """
 
-import argparse
 import json
 import sys
 import time
@@ -18,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from publish import PACKAGE, tokenisation, write_json
+from entry import PACKAGE, options, told
+from publish import tokenisation, write_json
 
 from course_pkg import corpora, toy
 from course_pkg.evaluation import hardware, passport
 from course_pkg.inference import Translator, links, load, posterior
 from course_pkg.metrics import Link, alignment_error_rate
-from course_pkg.notation import CourseError
 from course_pkg.steering import Steering, steer
 from course_pkg.toy import AlignedPair
 
@@ -343,26 +342,22 @@ def moving(mixed: Translator, small: Translator, count: int) -> dict[str, Any]:
     }
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@told
+def main(argv: Sequence[str] | None = None) -> None:
     """Measure and store."""
     makers: dict[str, Callable[..., dict[str, Any]]] = {"alignments": alignments, "moving-alpha": moving}
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__)
     parser.add_argument("--out", type=Path, default=PACKAGE / "results")
     parser.add_argument("--sentences", type=int, default=300, help="toy sentences, and sentences of Multi30k")
     parser.add_argument("--only", choices=list(makers))
     parser.add_argument("--device", default="auto")
     arguments = parser.parse_args(argv)
-    try:
-        mixed, small = (load(name, device=arguments.device) for name in (MIXED, TOY))
-        for name, make in makers.items():
-            if arguments.only in (None, name):
-                record = make(mixed, small, arguments.sentences)
-                write_json(arguments.out / f"{name}.json", record)
-                print(json.dumps(record["rows"], ensure_ascii=False, indent=1))
-    except CourseError as error:
-        print(f"measure_alignments: {error}", file=sys.stderr)
-        return 2
-    return 0
+    mixed, small = (load(name, device=arguments.device) for name in (MIXED, TOY))
+    for name, make in makers.items():
+        if arguments.only in (None, name):
+            record = make(mixed, small, arguments.sentences)
+            write_json(arguments.out / f"{name}.json", record)
+            print(json.dumps(record["rows"], ensure_ascii=False, indent=1))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ title, note, columns, rows (one for each run and moment) and passport the file h
 - ``translations``: for each run, at each moment, what greedy search makes of the first sentence, the course's own.
 """
 
-import argparse
 import json
 import math
 import multiprocessing
@@ -26,7 +25,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from publish import PACKAGE, tokenisation
+from entry import PACKAGE, options, told
+from publish import tokenisation
 
 from course_pkg import toy
 from course_pkg.batching import Batch
@@ -35,7 +35,6 @@ from course_pkg.evaluation import hardware, passport
 from course_pkg.inference import Translator
 from course_pkg.metrics import alignment_error_rate
 from course_pkg.models import EncoderDecoder
-from course_pkg.notation import CourseError
 from course_pkg.preparation import Corpus, prepare
 from course_pkg.recipes import read
 from course_pkg.toy import COURSE_SENTENCE, AlignedPair
@@ -192,25 +191,20 @@ def record(runs: dict[str, dict[str, Any]], corpus: Corpus, count: int, minutes:
     }
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@told
+def main(argv: Sequence[str] | None = None) -> None:
     """Train both runs at once and store what was seen."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__, "set")
     parser.add_argument("--out", type=Path, default=PACKAGE / "results" / "toy-epochs.json")
     parser.add_argument("--sentences", type=int, default=300, help="fresh sentences to measure on")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change the recipe")
     arguments = parser.parse_args(argv)
     started = time.monotonic()
     changes = [[*arguments.set, f"training.initialisation={name}"] for name in RUNS]
-    try:
-        with ProcessPoolExecutor(len(RUNS), multiprocessing.get_context("spawn")) as pool:
-            found = list(pool.map(train, changes, [arguments.sentences] * len(RUNS)))
-    except CourseError as error:
-        print(f"measure_epochs: {error}", file=sys.stderr)
-        return 2
+    with ProcessPoolExecutor(len(RUNS), multiprocessing.get_context("spawn")) as pool:
+        found = list(pool.map(train, changes, [arguments.sentences] * len(RUNS)))
     runs = {name: kept for name, (kept, _) in zip(RUNS, found, strict=True)}
     minutes = (time.monotonic() - started) / 60
     write_atomically(arguments.out, compact(record(runs, found[0][1], arguments.sentences, minutes)))
-    return 0
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ chapter 9 draws:
   largest change of a weight when the fed word is changed). All are as the patient's figure shows them.
 """
 
-import argparse
 import json
 import sys
 import time
@@ -22,8 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from entry import PACKAGE, options, told
 from measure_epochs import compact
-from publish import PACKAGE, tokenisation
+from publish import tokenisation
 
 from course_pkg import toy
 from course_pkg.batching import Batch, BucketSampler
@@ -33,7 +33,6 @@ from course_pkg.gallery import PATIENTS, Patient
 from course_pkg.losses import sequence_cross_entropy
 from course_pkg.metrics import alignment_error_rate
 from course_pkg.models import EncoderDecoder
-from course_pkg.notation import CourseError
 from course_pkg.preparation import Corpus, Pairs, prepare
 from course_pkg.recipes import Recipe, read
 from course_pkg.toy import COURSE_SENTENCE, AlignedPair
@@ -228,31 +227,26 @@ def treat(who: Patient, recipe: Recipe, corpus: Corpus, count: int) -> dict[str,
     return {"row": row, "looks": looks(model, who, corpus), "seconds": time.process_time() - started}
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@told
+def main(argv: Sequence[str] | None = None) -> None:
     """Train the patients that are not finished yet, and store all ten."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = options(__doc__, "set")
     parser.add_argument("--out", type=Path, default=PACKAGE / "results" / "gallery.json")
     parser.add_argument("--work", type=Path, default=Path("runs") / "gallery", help="where finished patients are kept")
     parser.add_argument("--sentences", type=int, default=300, help="fresh sentences to measure on")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change the recipe")
     arguments = parser.parse_args(argv)
     torch.set_num_threads(1)
-    try:
-        recipe = read(RECIPE, [*CHANGES, *arguments.set])
-        corpus = prepare(recipe)
-        arguments.work.mkdir(parents=True, exist_ok=True)
-        kept = []
-        for who in PATIENTS:
-            file = arguments.work / f"{who.name.replace(' ', '-').replace(',', '')}.json"
-            if not file.exists():
-                write_atomically(file, json.dumps(treat(who, recipe, corpus, arguments.sentences)))
-            kept.append(json.loads(file.read_text(encoding="utf-8")))
-            print(json.dumps(kept[-1]["row"]), f"{kept[-1]['seconds']:.0f} s", flush=True)
-    except CourseError as error:
-        print(f"measure_gallery: {error}", file=sys.stderr)
-        return 2
+    recipe = read(RECIPE, [*CHANGES, *arguments.set])
+    corpus = prepare(recipe)
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    kept = []
+    for who in PATIENTS:
+        file = arguments.work / f"{who.name.replace(' ', '-').replace(',', '')}.json"
+        if not file.exists():
+            write_atomically(file, json.dumps(treat(who, recipe, corpus, arguments.sentences)))
+        kept.append(json.loads(file.read_text(encoding="utf-8")))
+        print(json.dumps(kept[-1]["row"]), f"{kept[-1]['seconds']:.0f} s", flush=True)
     write_atomically(arguments.out, compact(record(kept, corpus, arguments.sentences)))
-    return 0
 
 
 if __name__ == "__main__":

@@ -7,21 +7,20 @@ that are there already are taken as they are), translates four test sets with ea
 each run, so that a second call only counts. Needs ``COURSE_DATA``.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from publish import BOOTSTRAP_SEED, MIXED, PACKAGE, cost, recipe_of, tokenisation, write_json
+from entry import options, told
+from publish import BOOTSTRAP_SEED, MIXED, cost, recipe_of, tokenisation, write_json
 
 from course_pkg import corpora, recipes
 from course_pkg.corpora import ParallelText
-from course_pkg.evaluation import hardware, passport
+from course_pkg.evaluation import passport
 from course_pkg.inference import Translator, load
 from course_pkg.metrics import bleu, bleu_by_length, bootstrap_interval
-from course_pkg.notation import CourseError
 
 RECIPES = tuple(f"mixed-en-fr-{kind}-{words}" for kind in ("encdec", "rnnsearch") for words in (30, 50))
 EDGES = (10, 20, 30, 40, 50)
@@ -157,21 +156,14 @@ def result(names: Sequence[str], runs: Path, machine: str) -> dict[str, Any]:
     }
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@told
+def main(argv: Sequence[str] | None = None) -> None:
     """Train what is missing, measure, and store the result."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__, "runs", "package", "hardware")
     parser.add_argument("recipes", nargs="*", default=RECIPES, metavar="RECIPE", help="by default all four")
-    parser.add_argument("--runs", type=Path, default=Path("runs"), help="where the trained runs are, or go")
-    parser.add_argument("--package", type=Path, default=PACKAGE, help="where results/ is")
-    parser.add_argument("--hardware", default=hardware(), help="what the models were trained on, in words")
     arguments = parser.parse_args(argv)
-    try:
-        measured = result(arguments.recipes, arguments.runs, arguments.hardware)
-        write_json(arguments.package / "results" / "mixed-by-length.json", measured)
-    except CourseError as error:
-        print(f"measure_lengths: {error}", file=sys.stderr)
-        return 2
-    return 0
+    measured = result(arguments.recipes, arguments.runs, arguments.hardware)
+    write_json(arguments.package / "results" / "mixed-by-length.json", measured)
 
 
 if __name__ == "__main__":

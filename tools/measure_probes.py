@@ -14,28 +14,26 @@ file holds what chapters 2 and 3 draw:
 architecture with random weights. Every probe has its own penalty, chosen on a fifth of the training sentences.
 """
 
-import argparse
 import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 from random import Random
 from typing import Any
 
 import numpy as np
 import torch
-from publish import PACKAGE, tokenisation, write_json
+from entry import options, told
+from publish import tokenisation, write_json
 from torch import Tensor
 
 from course_pkg import toy
 from course_pkg.batching import pad
 from course_pkg.checkpoints import build
 from course_pkg.encoders import Encoded
-from course_pkg.evaluation import hardware, passport
+from course_pkg.evaluation import passport
 from course_pkg.inference import Translator, load
 from course_pkg.models import EncoderDecoder
-from course_pkg.notation import CourseError
 from course_pkg.probe import fit_probe, majority
 
 PLAIN, LOOKING = "toy-en-fr-encdec", "toy-en-fr-rnnsearch"
@@ -201,21 +199,15 @@ def result(training: int, test: int, machine: str) -> dict[str, Any]:
     }
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@told
+def main(argv: Sequence[str] | None = None) -> None:
     """Measure and store the result."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__, "package", "hardware")
     parser.add_argument("--training", type=int, default=1200, help="sentences to fit each probe")
     parser.add_argument("--test", type=int, default=500, help="sentences to test each probe")
-    parser.add_argument("--package", type=Path, default=PACKAGE, help="where results/ is")
-    parser.add_argument("--hardware", default=hardware(), help="what it was measured on, in words")
     arguments = parser.parse_args(argv)
-    try:
-        measured_now = result(arguments.training, arguments.test, arguments.hardware)
-        write_json(arguments.package / "results" / "probes.json", measured_now)
-    except CourseError as error:
-        print(f"measure_probes: {error}", file=sys.stderr)
-        return 2
-    return 0
+    measured_now = result(arguments.training, arguments.test, arguments.hardware)
+    write_json(arguments.package / "results" / "probes.json", measured_now)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ Beside title, note, columns, rows and passport the file holds what chapter 2 dra
 Intervals are 95 % bootstrap intervals over sentences; losses are in nats.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
@@ -23,14 +22,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from publish import BOOTSTRAP_SEED, PACKAGE, cost, tokenisation, write_json
+from entry import options, told
+from publish import BOOTSTRAP_SEED, cost, tokenisation, write_json
 
 from course_pkg import recipes, toy
 from course_pkg.batching import Batch
-from course_pkg.evaluation import hardware, passport
+from course_pkg.evaluation import passport
 from course_pkg.inference import Translator, load
 from course_pkg.metrics import bleu
-from course_pkg.notation import CourseError
 from course_pkg.toy import AlignedPair
 from course_pkg.vocabulary import backwards
 
@@ -168,19 +167,12 @@ def result(runs: Path, machine: str) -> dict[str, Any]:
     }
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@told
+def main(argv: Sequence[str] | None = None) -> None:
     """Train what is missing, measure, and store the result."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=Path, default=Path("runs"), help="where the trained runs are, or go")
-    parser.add_argument("--package", type=Path, default=PACKAGE, help="where results/ is")
-    parser.add_argument("--hardware", default=hardware(), help="what the models were trained on, in words")
+    parser = options(__doc__, "runs", "package", "hardware")
     arguments = parser.parse_args(argv)
-    try:
-        write_json(arguments.package / "results" / "reversal.json", result(arguments.runs, arguments.hardware))
-    except CourseError as error:
-        print(f"measure_reversal: {error}", file=sys.stderr)
-        return 2
-    return 0
+    write_json(arguments.package / "results" / "reversal.json", result(arguments.runs, arguments.hardware))
 
 
 if __name__ == "__main__":

@@ -6,14 +6,13 @@ of the translations for beams of 1 to 50, with and without division by the lengt
 word, on the test set. No setting is chosen from either.
 """
 
-import argparse
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
-from publish import PACKAGE, recipe_of, tokenisation, write_json
+from entry import options, told
+from publish import recipe_of, tokenisation, write_json
 from sacrebleu.metrics.bleu import BLEU
 
 from course_pkg import corpora
@@ -200,24 +199,19 @@ def minutes(start: float) -> str:
     return f"about {spent} minute{'s' if spent > 1 else ''} of one core"
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@told
+def main(argv: Sequence[str] | None = None) -> None:
     """Measure and store the results."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__, "package")
     parser.add_argument("results", nargs="*", metavar="RESULT", help=f"{' or '.join(RESULTS)}; by default both")
     parser.add_argument("--models", nargs="+", default=MODELS, metavar="MODEL", help="by default both Multi30k models")
-    parser.add_argument("--package", type=Path, default=PACKAGE, help="where results/ is")
     arguments = parser.parse_args(argv)
-    try:
-        unknown = set(arguments.results) - set(RESULTS)
-        if unknown:
-            raise CourseError(f"no result called {', '.join(sorted(unknown))}: choose from {', '.join(RESULTS)}")
-        translators = [load(name, device="cpu") for name in arguments.models]
-        for name in arguments.results or RESULTS:
-            write_json(arguments.package / "results" / f"{name}.json", RESULTS[name](translators))
-    except CourseError as error:
-        print(f"measure_scoring: {error}", file=sys.stderr)
-        return 2
-    return 0
+    unknown = set(arguments.results) - set(RESULTS)
+    if unknown:
+        raise CourseError(f"no result called {', '.join(sorted(unknown))}: choose from {', '.join(RESULTS)}")
+    translators = [load(name, device="cpu") for name in arguments.models]
+    for name in arguments.results or RESULTS:
+        write_json(arguments.package / "results" / f"{name}.json", RESULTS[name](translators))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ with a passport, and draws up the table of the Multi30k models anew. Fix decodin
 ``tools/choose_decoding.py``.
 """
 
-import argparse
 import json
 import shutil
 import sys
@@ -15,16 +14,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from entry import options, told
+
 from course_pkg import corpora, toy
 from course_pkg.checkpoints import write_atomically
 from course_pkg.corpora import ParallelText
-from course_pkg.evaluation import evaluate, hardware, passport
+from course_pkg.evaluation import evaluate, passport
 from course_pkg.inference import Translator, load
 from course_pkg.metrics import alignment_error_rate
 from course_pkg.notation import CourseError
 from course_pkg.toy import AlignedPair
 
-PACKAGE = Path(__file__).resolve().parent.parent / "course_pkg"
 BOOTSTRAP_SEED = 2015
 TOY_TEST_SEED = 3_000_000  # training uses small seeds, validation those plus a million
 TOY_TEST_PAIRS = 500
@@ -310,25 +310,19 @@ def _joined(said: Mapping[str, Any]) -> Any:
     return values[0] if all(value == values[0] for value in values) else dict(said)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@told
+def main(argv: Sequence[str] | None = None) -> None:
     """Publish the runs given, then the table of all Multi30k models."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__, "package", "hardware")
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder that `course train` wrote")
-    parser.add_argument("--package", type=Path, default=PACKAGE, help="where weights/ and results/ are")
-    parser.add_argument("--hardware", default=hardware(), help="what the model was trained on, in words")
     arguments = parser.parse_args(argv)
-    try:
-        for run in arguments.runs:
-            result = publish(run, arguments.package, arguments.hardware)
-            print(json.dumps(result["rows"], ensure_ascii=False))
-        stored = sorted((arguments.package / "results").glob("multi30k-en-fr-*.json"))
-        found = [json.loads(path.read_text(encoding="utf-8")) for path in stored if not path.stem.endswith("-decoding")]
-        if found:
-            write_json(arguments.package / "results" / "multi30k.json", multi30k_table(found))
-    except CourseError as error:
-        print(f"publish: {error}", file=sys.stderr)
-        return 2
-    return 0
+    for run in arguments.runs:
+        result = publish(run, arguments.package, arguments.hardware)
+        print(json.dumps(result["rows"], ensure_ascii=False))
+    stored = sorted((arguments.package / "results").glob("multi30k-en-fr-*.json"))
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in stored if not path.stem.endswith("-decoding")]
+    if found:
+        write_json(arguments.package / "results" / "multi30k.json", multi30k_table(found))
 
 
 if __name__ == "__main__":
