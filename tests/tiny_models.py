@@ -19,6 +19,15 @@ from course_pkg.vocabulary import BOS, EOS, SubwordVocabulary, Vocabulary, WordV
 SIZES: dict[str, Any] = {"embedding_size": 8, "state_size": 12, "maxout_size": 8}
 LOOKS = {"architecture": "rnnsearch", "alignment_size": 8, **SIZES}
 BLIND = {"architecture": "rnn_encoder_decoder", **SIZES}
+SEES: dict[str, Any] = {
+    "architecture": "show_attend_tell",
+    "feature_size": 6,
+    "annotation_size": 10,
+    "embedding_size": 8,
+    "state_size": 12,
+    "alignment_size": 8,
+}
+SEES_IMAGES = {**SEES, "feature_size": 8, "network": "small", "image_size": 32, "grid": 4}
 
 
 @cache
@@ -39,6 +48,21 @@ def stored(
             parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.7)
         model.decoder.output.W_o.bias[EOS] += ends
     return Stored(model.eval(), words, words, configuration(name, description, count_parameters(model)))
+
+
+def captioner(
+    description: dict[str, Any] = SEES, words: Vocabulary | None = None, *, name: str = "tiny", ends: float = 5.0
+) -> Stored:
+    """The same for pictures: features (B, L, 6), or images (B, 3, 32, 32) if it is `SEES_IMAGES`."""
+    words = words or vocabulary(SubwordVocabulary)
+    generator = torch.Generator().manual_seed(7)
+    model = build(description, target_vocabulary=len(words))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.7)
+        model.decoder.output.L_o.bias[EOS] += ends
+    settings = configuration(name, description, count_parameters(model))
+    return Stored(model.eval(), None, words, {**settings, "task": "captioning", "languages": ["en"]})
 
 
 def configuration(name: str, description: dict[str, Any], parameters: int) -> dict[str, Any]:
