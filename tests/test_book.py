@@ -135,6 +135,7 @@ def violations(watched: Watched, axe: str) -> list[str]:
     return [f"{one['id']}: {[node['html'][:150] for node in one['nodes'][:4]]}" for one in found]
 
 
+@pytest.mark.timeout(900)  # the interface has 25,000 elements: half a minute, or minutes on a busy machine
 @pytest.mark.parametrize("mode", ["light", "dark"])
 @pytest.mark.parametrize("path", [*PAGES, *OTHERS])
 def test_a_page_is_accessible(chromium: Browser, address: str, axe: str, path: str, mode: str) -> None:
