@@ -224,5 +224,15 @@ def test_the_table_of_contents_lists_every_chapter() -> None:
     assert set(listed) == pages
 
 
+def test_the_contents_number_each_chapter_in_order_and_name_it_as_it_names_itself() -> None:
+    entries = re.findall(r"file: (book/(\d\d)_\w+)\n\s+title: (.+)", (ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    numbers = [int(number) for _, number, _ in entries]
+    assert numbers == sorted(numbers) and len(numbers) == len(list((ROOT / "book").glob("[0-9]*.ipynb")))
+    for file, number, title in entries:
+        cells = json.loads((ROOT / f"{file}.ipynb").read_text(encoding="utf-8"))["cells"]
+        [heading] = re.findall(r"(?m)^# (.+)", "".join(cells[1]["source"]))
+        assert title == f"{int(number)} · {heading}"
+
+
 def test_the_package_says_what_it_is() -> None:
     assert course_pkg.__doc__

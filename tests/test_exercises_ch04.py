@@ -26,11 +26,14 @@ def test_half_right(answer: object) -> None:
     ("answer", "told", "hint"),
     [
         ((0.5, 0.5), "2 numbers", "three"),
+        (0.5, "is 1 number", "three"),
         ((0, 2, 4), "energies over the temperature", "softmax"),
         ((1.0, 7.39, 54.6), "sum to 62.99", "divide"),
+        ((2, 12, 87), "per cent", "to 1"),
         ((0.09, 0.24, 0.67), "temperature 1", "½"),
         ((0.19, 0.31, 0.51), "temperature 2", "larger"),
-        ((0.87, 0.12, 0.01), "differ from ours", "0, 2 and 4"),
+        ((0.87, 0.12, 0.02), "order", "last"),
+        ((0.12, 0.87, 0.02), "differ from ours", "0, 2 and 4"),
     ],
 )
 def test_half_wrong(answer: object, told: str, hint: str) -> None:

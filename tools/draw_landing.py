@@ -18,22 +18,23 @@ LINKS = sorted((link for link in COURSE_SENTENCE.links if link[0] < len(SOURCE))
 ASKED = TARGET.index("noir")
 [RIGHT] = [source for source, target in LINKS if target == ASKED]
 
-# What the reader hears on each choice; *French* and _English_ words. Each names the French words that look there.
+# What the reader hears on each choice; *French* and _English_ words. Each names the French words that come from there:
+# the grammar's links, not a network's looks, which chapter 8 compares with them.
 ANSWERS = [
-    "No, _The_ is where *La* looks. It belongs to the woman, and *noir* describes somebody else.",
-    "No, _woman_ is where *femme* looks. Which word says of which colour somebody is?",
-    "No, _who_ is where *qui* looks, straight across. *Noir* is a colour.",
-    "No. Nobody looks at _does_: French has no word for it.",
-    "No, but two words look at _not_: French says it in two halves, *ne* … *pas*. *Noir* is a colour.",
-    "No, _see_ is where *voit* looks (sees). *Noir* is what she would see there.",
-    "No, this _the_ is where the first *le* looks, the one before *chien*. You are getting close.",
+    "No, _The_ is where *La* comes from. It belongs to the woman, and *noir* describes somebody else.",
+    "No, _woman_ is where *femme* comes from. Which word says of which colour somebody is?",
+    "No, _who_ is where *qui* comes from, straight across. *Noir* is a colour.",
+    "No. Nothing comes from _does_: French has no word for it.",
+    "No, but two words come from _not_: French says it in two halves, *ne* … *pas*. *Noir* is a colour.",
+    "No, _see_ is where *voit* (sees) comes from. *Noir* is what she would see there.",
+    "No, this _the_ is where the first *le* comes from, the one before *chien*. You are getting close.",
     "Yes: *noir* is _black_. French puts this adjective after its noun, *chien* (dog), so their two lines cross.",
-    "Close. It stands straight across, but _dog_ is where *chien* looks. *Noir* says of which colour the dog is.",
-    "No, _throws_ is where *lance* looks. *Noir* is no verb but a colour.",
-    "No, this _the_ is where the second *le* looks, the one before *frisbee*.",
-    "No, _frisbee_ is where *frisbee* looks. Nobody says of which colour it is.",
+    "Close. It stands straight across, but _dog_ is where *chien* comes from. *Noir* says of which colour the dog is.",
+    "No, _throws_ is where *lance* comes from. *Noir* is no verb but a colour.",
+    "No, this _the_ is where the second *le* comes from, the one before *frisbee*.",
+    "No, _frisbee_ is where *frisbee* comes from. Nobody says of which colour it is.",
 ]
-SHOWN = "*Noir* looks at _black_. French puts this adjective after its noun, *chien* (dog), so their two lines cross."
+SHOWN = "*Noir* comes from _black_. French puts this adjective after its noun, *chien* (dog), so their two lines cross."
 
 
 def middle(row: int) -> int:
@@ -89,7 +90,7 @@ def question() -> str:
         f'<span class="french{" asked" if row == ASKED else ""}" lang="fr">{escape(word)}</span>'
         for row, word in enumerate(TARGET)
     ]
-    legend = 'Writing <em lang="fr">noir</em>, which word does it look at? Tap one.'
+    legend = 'Writing <em lang="fr">noir</em>, which word would you look at? Tap one.'
     parts = [
         '<fieldset class="course-ask">',
         f"<legend>{legend}</legend>",

@@ -22,10 +22,13 @@ def _half(answer: Any) -> Iterator[Finding]:
     """Three weights at temperature ½, to two decimals."""
     weights = torch.as_tensor(answer, dtype=torch.float64).flatten()
     if weights.numel() != 3:
-        yield wrong(f"there are {weights.numel()} numbers", "one weight for each word, three in all.")
+        count = "is 1 number" if weights.numel() == 1 else f"are {weights.numel()} numbers"
+        yield wrong(f"there {count}", "one weight for each word, three in all.")
     yield right("three numbers")
     if _near(weights, ENERGIES * 2, 0.011):
         yield wrong("these are the energies over the temperature", "they still have to go through the softmax.")
+    elif abs(float(weights.sum()) - 100) < 2:
+        yield wrong("these are per cent", "give shares that sum to 1, not to 100.")
     elif abs(float(weights.sum()) - 1) > 0.02:
         hint = "divide each power by the sum of all three."
         yield wrong(f"they sum to {float(weights.sum()):.2f}", hint)
@@ -34,6 +37,8 @@ def _half(answer: Any) -> Iterator[Finding]:
         yield wrong("these are the weights at temperature 1", "divide each energy by ½ first.")
     elif _near(weights, (ENERGIES / 2).softmax(0), 0.011):
         yield wrong("these are the weights at temperature 2", "dividing by ½ makes a number larger, not smaller.")
+    elif _near(weights.flip(0), (2 * ENERGIES).softmax(0), 0.011):
+        yield wrong("the order is turned round", "the, black, dog: the highest energy stands last.")
     elif not _near(weights, (2 * ENERGIES).softmax(0), 0.011):
         yield wrong("some weights differ from ours", "the energies over the temperature are 0, 2 and 4.")
     yield right("a lower temperature has made them sharper")

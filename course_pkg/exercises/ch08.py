@@ -40,7 +40,12 @@ def _rate(a: int, s: int, a_s: int, a_p: int) -> float:
 @exercise("08.aer", "the alignment error rate of a corpus")
 def _aer(answer: Callable[..., Any]) -> Iterator[Finding]:
     """``aer(predicted, sure, possible)``: three lists of sets of pairs; one number."""
-    returned = answer(*([set(links) for links in side] for side in (_PREDICTED, _SURE, _POSSIBLE)))
+    try:
+        returned = answer(*([set(links) for links in side] for side in (_PREDICTED, _SURE, _POSSIBLE)))
+    except (TypeError, AttributeError) as error:  # a list was taken for a set
+        hint = "each argument is a list with one set for each sentence: go through the three together."
+        yield wrong(f"your function stopped with {type(error).__name__}: {error}", hint)
+        return
     if _missing(returned):
         yield wrong(*_NOTHING)
     numbers = torch.as_tensor(returned, dtype=torch.float64).flatten()
@@ -65,17 +70,20 @@ def _rate_of(found: float) -> Iterator[Finding]:
 
     if near(alignment_error_rate(_PREDICTED, _SURE, _POSSIBLE).aer):
         return
-    if near(1 - _rate(a, s, a_s, a_p)):
+    if near(100 * _rate(a, s, a_s, a_p)):
+        yield wrong("this is the rate in per cent", "give a share between 0 and 1.")
+    elif near(1 - _rate(a, s, a_s, a_p)):
         yield wrong("this is what is right, not what is wrong", "an error rate falls as the links get better: 1 − …")
     elif near(sum(_rate(*row) for row in each) / len(each)):
         hint = "short and long sentences must not weigh alike: add the counts of all, then divide."
         yield wrong("this is the mean over sentences", hint)
     elif near(_rate(a, s, a_s, a_s)):
-        yield wrong("possible links do not count", "a predicted link that is possible is not an error: which set?")
+        hint = "a predicted link that is possible is not an error: which set has it?"
+        yield wrong("your function gives possible links no credit", hint)
     elif near(_rate(a, p, a_s, a_p)) or near(_rate(a, p, a_p, a_p)):
         yield wrong("you divide by the possible links", "nobody has to predict a possible link: it is |A| + |S|.")
     elif near(1 - 2 * a_p / (a + s)):
-        yield wrong("the sure links that were found do not count", "there are two intersections in the numerator.")
+        yield wrong("your function leaves out the sure links that were found", "the numerator has two intersections.")
     elif near(1 - a_p / a):
         yield wrong("this is precision turned round", "it says nothing of links that are missing.")
     elif near(1 - a_s / s):
@@ -110,9 +118,9 @@ def _posterior(answer: Any) -> Iterator[Finding]:
     if near(joint):
         yield wrong("the three numbers do not sum to 1", "the products are right; divide each by their sum.")
     elif near(given / given.sum()) or near(given):
-        yield wrong("α plays no part", "a position that is hardly looked at needs a likely word to win.")
+        yield wrong("your answer leaves α out", "a position that is hardly looked at needs a likely word to win.")
     elif near(prior):
-        yield wrong("the word plays no part", "multiply each weight by the probability of the word from there.")
+        yield wrong("your answer leaves the word out", "multiply each weight by the word's probability from there.")
     elif near((prior + given) / (prior + given).sum()) or near((prior + given) / 2):
         yield wrong("prior and likelihood were added", "both have to hold: that is a product.")
     elif near(prior / given / (prior / given).sum()):
@@ -139,11 +147,11 @@ def _sums(answer: Callable[..., Any]) -> Iterator[Finding]:
     if _missing(returned):
         yield wrong(*_NOTHING)
     found = torch.as_tensor(returned).double()
-    hint = "which axis counts the target words? That one has to go."
+    hint = "Which axis counts the target words? That one has to go."
     if found.shape == (2, 4):
         yield wrong("this has one number for each target word", f"those sums are all 1. {hint}")
     if found.shape != (2, 3):
-        yield wrong(f"the shape is {tuple(found.shape)}", f"one number for each source word of each sentence: {hint}")
+        yield wrong(f"the shape is {tuple(found.shape)}", f"one number for each source word of each sentence. {hint}")
     yield right("one number for each source word")
     kept = (alpha * mask.unsqueeze(-1)).double()
 
