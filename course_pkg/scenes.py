@@ -2,8 +2,7 @@
 
 A scene is drawn from a `course_pkg.scenes_grammar.Description`, whose parts are drawn at random and almost
 independently, so that only a look at the picture tells most words. For every token of the caption the scene knows
-which pixels it speaks of. The idea of pointing at what a word names is Figure 2 of Xu et al. 2015; the scenes, unlike
-photographs, let it be scored exactly.
+which pixels it speaks of: what Figure 3 of Xu et al. 2015 shows on photographs can be scored here.
 """
 
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from course_pkg.scenes_grammar import VOCABULARY, Description, Noun, tell
 from course_pkg.scenes_layout import Item, Layout, Look, arrange, figure
 from course_pkg.scenes_places import background
 from course_pkg.scenes_sampler import describe
+from course_pkg.toy import COURSE_SENTENCE
 
 __all__ = ["GALLERY_WORDS", "Region", "Scene", "course_scene", "gallery", "make", "stream", "vocabulary_words"]
 
@@ -200,6 +200,7 @@ def _underlined(what: Description, word: str, seed: int, size: int) -> Scene:
 
 
 GALLERY_WORDS = ("frisbee", "dog", "stop", "teddy", "people", "trees")
+_GALLERY_SEEDS = (0, 0, 0, 0, 9, 0)  # in each of these drawings everybody can be seen
 _GALLERY = (
     Description(Noun("woman"), "throwing", Noun("frisbee"), place="park"),
     Description(Noun("dog"), "standing", place="floor"),
@@ -217,12 +218,26 @@ def gallery(*, size: int = 224) -> tuple[Scene, ...]:
     mountain in the background · a little girl sitting on a bed with a teddy bear · a group of people sitting on a
     boat in the water · a giraffe standing in a forest with trees in the background.
     """
-    return tuple(_underlined(what, word, 0, size) for what, word in zip(_GALLERY, GALLERY_WORDS, strict=True))
+    words = zip(_GALLERY, GALLERY_WORDS, _GALLERY_SEEDS, strict=True)
+    return tuple(_underlined(what, word, seed, size) for what, word, seed in words)
 
 
-def course_scene(*, size: int = 224) -> Scene:
-    """The scene of the course sentence: the woman who does not see the black dog throws the frisbee."""
+def course_scene(*, size: int = 224, sentence: bool = False) -> Scene:
+    """The scene of the course sentence: the woman who does not see the black dog throws the frisbee.
+
+    The caption is the scenes' own, "a woman who does not see a black dog is throwing a frisbee in a park", or with
+    ``sentence`` the words of `course_pkg.toy.COURSE_SENTENCE`.
+    """
     what = Description(
         Noun("woman"), "throwing", Noun("frisbee"), sight="misses", seen=Noun("dog", "black"), place="park"
     )
-    return _underlined(what, "frisbee", 0, size)
+    scene = _underlined(what, "frisbee", 0, size)
+    if not sentence:
+        return scene
+    roles = dict(zip(scene.tokens, scene.roles, strict=True))
+    roles["throws"] = roles["throwing"]
+    tokens = COURSE_SENTENCE.source_tokens
+    spoken = tuple(roles.get(token, ()) for token in tokens)
+    return replace(
+        scene, caption=COURSE_SENTENCE.source, tokens=tokens, roles=spoken, underlined=tokens.index("frisbee")
+    )

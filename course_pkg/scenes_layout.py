@@ -150,11 +150,15 @@ class _Composer:
         self.items: list[Item] = []
 
     def look(self, noun: Noun, pose: str = "", **changes: object) -> Look:
-        if noun.kind == "people":
-            paint = self.random.choice(("red", "blue", "green", "yellow", "orange", "purple", "plain"))
-            return Look(self.random.choice(PEOPLE), pose, paint, self.random.randrange(len(LOOKS)), **changes)  # type: ignore[arg-type]
         look = self.random.randrange(len(LOOKS)) if noun.kind in PEOPLE else 0
         return Look(noun.kind, pose, noun.paint, look, **changes)  # type: ignore[arg-type]
+
+    def _group(self, many: int, pose: str) -> list[Look]:
+        """People of all kinds, in clothes and with hair of different colours."""
+        paints = self.random.sample(("red", "blue", "green", "yellow", "orange", "purple", "plain"), many)
+        persons = self.random.sample(range(len(LOOKS)), many)
+        kinds = self.random.sample(PEOPLE, many)
+        return [Look(*each) for each in zip(kinds, [pose] * many, paints, persons, strict=True)]
 
     def put(self, role: str, look: Look, x: Real, y: Real, ground: Real | None, first: bool = False) -> Item:
         item = Item(role, look, x, y, ground)
@@ -184,7 +188,7 @@ class _Composer:
         """The subject, once or several times, with its feet around (x, y)."""
         noun = self.what.subject
         many = self.random.choice((3, 3, 4)) if noun.kind == "people" else noun.count
-        looks = [self.look(noun, pose) for _ in range(many)]
+        looks = [self.look(noun, pose)] * many if noun.kind != "people" else self._group(many, pose)
         wide = [figure(look).box[2] - figure(look).box[0] for look in looks]
         step, rise = max(wide) * (1.0 if noun.kind != "people" else 0.72) + 1.0, 3.5
         if pose == "sleep" and many > 1:  # side by side they would be small
@@ -247,9 +251,9 @@ class _Composer:
         self._crowd(pose, 0.0, 0.0)
         riders, self.items = self.items, []
         if kind == "people":
-            step = 10.0 if pose in ("aboard", "stand") else 14.0
+            step = 11.0 if pose in ("aboard", "stand") else 14.0
             riders = [
-                replace(r, x=step * (i - (len(riders) - 1) / 2), look=replace(r.look, scale=0.9))
+                replace(r, x=step * (i - (len(riders) - 1) / 2), look=replace(r.look, scale=0.8))
                 for i, r in enumerate(riders)
             ]
         self.put("object", base, 0.0, 0.0, 0.0)
@@ -360,4 +364,4 @@ def _backdrop(what: Description, items: list[Item], random: Random) -> list[Item
     return chosen
 
 
-_SHORE = {"beach": 10.5, "water": 0.5, "city": 8.0, "forest": 5.0, "road": 3.0}
+_SHORE = {"beach": 10.5, "water": 0.5, "city": 8.0, "garden": 5.5, "forest": 5.0, "road": 3.0}

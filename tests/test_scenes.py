@@ -9,6 +9,7 @@ from course_pkg import scenes
 from course_pkg.notation import CourseError
 from course_pkg.scenes_grammar import USUAL, Description, Noun, tell
 from course_pkg.scenes_layout import Layout
+from course_pkg.toy import COURSE_SENTENCE
 
 PAPER = (  # Xu et al. 2015, Figure 3, and the word underlined there
     ("a woman is throwing a frisbee in a park", "frisbee"),
@@ -212,3 +213,15 @@ def test_in_the_course_scene_the_black_dog_is_behind_the_back_of_the_woman_who_t
     assert (x["dog"] - x["woman"]) * (x["frisbee"] - x["woman"]) < 0
     woman = next(item for item in scene.layout.items if item.look.kind == "woman")
     assert (x["frisbee"] < x["woman"]) == woman.look.mirror
+
+
+def test_the_course_scene_can_be_told_in_the_words_of_the_course_sentence() -> None:
+    own, told = scenes.course_scene(size=64), scenes.course_scene(size=64, sentence=True)
+    assert np.array_equal(own.image, told.image) and told.caption == COURSE_SENTENCE.source
+    regions = dict(zip(own.tokens, own.regions, strict=True)) | {"throws": own.regions[own.tokens.index("throwing")]}
+    for token, region in zip(told.tokens, told.regions, strict=True):
+        known = regions.get(token)
+        assert (region is None) == (known is None), token
+        if region and known:
+            assert np.array_equal(region.mask, known.mask)
+    assert told.underlined is not None and told.tokens[told.underlined] == "frisbee"
