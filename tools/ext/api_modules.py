@@ -17,6 +17,10 @@ SECTIONS = {
     ],
     "From steps to sentences, and how good they are": ["search", "search_tree", "metrics", "probe", "cost"],
     "Data": ["toy", "toy_grammar", "toy_lexicon", "toy_sampler", "corpora", "preparation", "batching"],
+    "Drawn scenes": [
+        "scenes", "scenes_grammar", "scenes_sampler", "scenes_layout", "scenes_places", "scenes_people",
+        "scenes_animals", "scenes_things", "scenes_drawing",
+    ],
     "Pictures": ["captioned", "located", "pictures", "features", "feature_networks", "feature_files"],
     "Training": ["training", "bptt", "recipes", "checkpoints", "results"],
     "Beside the chapters": ["exercises", "plotting", "drawing", "diagrams", "tree_drawing", "alpha_page"],
