@@ -340,8 +340,9 @@ function render({ model, el }) {
     const { target, grid } = views[0];
     const step = Math.min(at.step, target.length - 1);
     const [own, peak] = [target[step], argmax(views[0].weights[step])];
-    const ask = "Turn the gaze: tap a place in the picture, or move there with the arrow keys.";
-    const answer = words.length && `Looking at this region alone (${placeOf(region, grid, shared.view)}), it writes ${words[0].word}${words[0].word === own ? " all the same" : ` instead of ${own}`}.`;
+    const [it, gaze] = hands.many ? [views[0].name, `the gaze of ${views[0].name}`] : ["it", "the gaze"];
+    const ask = `Turn ${gaze}: tap a place in the picture, or move there with the arrow keys.`;
+    const answer = words.length && `Looking at this region alone (${placeOf(region, grid, shared.view)}), ${it} writes ${words[0].word}${words[0].word === own ? " all the same" : ` instead of ${own}`}.`;
     const rests = !isAlike(views[0].weights[step], peak);
     const note = words.length ? "The likeliest words then:" : rests ? `It looks most at the framed region (${placeOf(peak, grid, shared.view)}). From there alone it would write:` : "";
     turn.show(answer || ask, words.length ? words : rests ? steered(steer, step, peak) : [], own, { note, turned: words.length > 0 });
