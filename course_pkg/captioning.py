@@ -25,7 +25,15 @@ from course_pkg.preparation import MEASURED_TOGETHER, Question, chunks
 from course_pkg.recipes import Data, Recipe
 from course_pkg.vocabulary import EOS, SubwordVocabulary, Vocabulary, WordVocabulary
 
-__all__ = ["LONGEST_CAPTION", "CaptionCorpus", "caption_words", "prepare_captions"]
+__all__ = [
+    "LONGEST_CAPTION",
+    "CaptionCorpus",
+    "Drawn",
+    "Photographs",
+    "Pictures",
+    "caption_words",
+    "prepare_captions",
+]
 
 LONGEST_CAPTION = 40
 """Tokens that a caption may have before a search gives up, EOS counted."""

@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from course_pkg import checkpoints
 from course_pkg.batching import Batch
+from course_pkg.captioner import Captioner
 from course_pkg.checkpoints import Stored, pick_device
 from course_pkg.decoders import Rollout
 from course_pkg.metrics import Link
@@ -170,15 +171,16 @@ def posterior(weights: Float[np.ndarray, "T S"], log_probs: Float[np.ndarray, "T
     return np.asarray(joint / joint.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
-def load(name_or_folder: str | Path, *, device: str = "auto") -> "Translator":
-    """A published model by name, or any model folder, ready to translate.
+def load(name_or_folder: str | Path, *, device: str = "auto") -> Any:
+    """A published model by name, or any model folder: a `Translator`, or a `Captioner` if it reads pictures.
 
     Raises:
         CourseError: no such model, a damaged or foreign folder, or a device that is not here.
     """
     place = pick_device(device)
     try:
-        return Translator(checkpoints.load(name_or_folder, device=place), place)
+        stored = checkpoints.load(name_or_folder, device=place)
+        return Captioner(stored, place) if stored.source is None else Translator(stored, place)
     except RuntimeError as error:  # sizes that torch refuses
         reason = str(error).splitlines()[0]
         raise CourseError(f"The model {name_or_folder} cannot be built ({reason}): take another copy.") from error
