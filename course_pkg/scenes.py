@@ -162,7 +162,7 @@ def draw(what: Description, layout: Layout, size: int, shadows: bool = True) -> 
     )
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=1024)
 def _sprite(look: Look, size: int) -> tuple[Sprite, Image.Image]:
     """The sprite, and where it is more solid than not."""
     sprite = rasterise(figure(look), size)

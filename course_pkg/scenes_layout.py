@@ -76,7 +76,7 @@ class Layout:
     variant: int
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=1024)
 def figure(look: Look) -> Figure:
     """The figure with that look."""
     colour = PAINT[look.paint]
