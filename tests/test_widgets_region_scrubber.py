@@ -516,7 +516,6 @@ def test_a_fault_in_the_front_end_is_seen(page: Page, fault: str) -> None:
     assert MODULE.count(before) == 1
     marked = {**STEER, "words": [[[f"<b>{word}</b>" for word in cell] for cell in row] for row in STEER["words"]]}
     shown = scrubber(tokens=["a", "<b>dog</b>", *TOKENS[2:]], steer=marked)
-    page.set_default_timeout(3000)
     shown_page(page, shown, module=MODULE.replace(before, after))
     with pytest.raises(AssertionError) as seen:
         driven(page, shown)
