@@ -101,8 +101,12 @@ def style() -> Iterator[None]:
 class Picture(Figure):
     """A figure on a rounded card that shows itself in a notebook, without pyplot and its global state.
 
-    ``description`` says in words what is to be seen; use it as the alt text.
+    ``description`` says in words what is to be seen; use it as the alt text. A notebook stores the picture with
+    ``dots`` an inch in its ``colours`` most frequent colours; set fewer where a chapter has many pictures.
     """
+
+    dots = 160
+    colours = 256
 
     def __init__(self, width: Number, height: Number, description: str = "") -> None:
         with style():
@@ -132,11 +136,11 @@ class Picture(Figure):
         return buffer.getvalue()
 
     def _repr_png_(self) -> bytes:
-        return _few_colours(self.png())
+        return _few_colours(self.png(self.dots), self.colours)
 
 
-def _few_colours(png: bytes) -> bytes:
-    """The picture in its 256 most frequent colours, a quarter of the bytes, so that a chapter stays small.
+def _few_colours(png: bytes, count: int = 256) -> bytes:
+    """The picture in its ``count`` most frequent colours, a quarter of the bytes, so that a chapter stays small.
 
     The frequent colours are kept exactly (fields of α do not merge); the rest, edges of letters and lines, go to
     the nearest.
@@ -145,7 +149,7 @@ def _few_colours(png: bytes) -> bytes:
         pixels = np.asarray(image.convert("RGBA"))
     colours, index, counts = np.unique(pixels.reshape(-1, 4).view(np.uint32), return_inverse=True, return_counts=True)
     channels = colours.view(np.uint8).reshape(-1, 4).astype(np.int32)
-    palette = channels[np.argsort(-counts, kind="stable")[:256]]
+    palette = channels[np.argsort(-counts, kind="stable")[:count]]
     distance = sum((channels[:, None, c] - palette[None, :, c]) ** 2 for c in range(4))
     indexed = Image.fromarray(np.argmin(distance, axis=1)[index].reshape(pixels.shape[:2]).astype(np.uint8))
     indexed.putpalette(palette.astype(np.uint8).tobytes(), "RGBA")

@@ -18,11 +18,12 @@ from course_pkg.attention import AdditiveScore, Attention, Glimpse, Memory, Scor
 from course_pkg.batching import Batch
 from course_pkg.decoders import AttentiveDecoder, Rollout, State
 from course_pkg.encoders import BiGRUEncoder, Encoded
+from course_pkg.losses import sequence_cross_entropy
 from course_pkg.models import EncoderDecoder, rnnsearch
 from course_pkg.notation import CourseError
 from course_pkg.vocabulary import EOS
 
-__all__ = ["CHECKS", "PATIENTS", "Patient", "patient", "ward"]
+__all__ = ["CHECKS", "PATIENTS", "Patient", "lively", "patient", "ward"]
 
 
 # What is wrong with them
@@ -247,10 +248,10 @@ PATIENTS = (
     ),
     Patient(
         "frozen v_a",
-        "v_a starts at 0, as in the paper, and was left out of the optimiser.",
-        "All rows are the same and even over the real words: one divided by their number, however long it trains.",
-        "tests/test_decoders.py::test_every_parameter_learns",
-        "v_a learns",
+        "v_a starts at 0, as in the paper, and was frozen there (`requires_grad_(False)`).",
+        "All rows are the same and even over the real columns: one divided by their number, however long it trains.",
+        "tests/test_models.py::test_a_few_updates_move_every_parameter",
+        "every parameter moves",
         _freeze_v,
     ),
     Patient(
@@ -287,10 +288,10 @@ def patient(name: str) -> Patient:
 SIZES = {"embedding_size": 6, "state_size": 8, "alignment_size": 7, "maxout_size": 5}
 WORDS = 20
 SHORT = ((5, 9, 6, EOS), (8, 12, 7, 10, 5, EOS))
-LONG = ((7, 11, 5, 8, 13, 6, 14, EOS), (6, 15, 9, EOS))
+LONG = ((7, 11, 5, 8, 13, 6, 14, EOS), (6, 15, 9, 17, 7, 11, 12, 10, EOS))  # longer on both sides
 
 
-def _lively(who: Patient) -> EncoderDecoder:
+def lively(who: Patient) -> EncoderDecoder:
     """The untrained patient in double precision, with parameters large enough that every difference shows."""
     model = who.build(source_vocabulary=WORDS, target_vocabulary=WORDS, **SIZES).double().eval()
     model.decoder.bptt = False  # type: ignore[assignment]
@@ -311,20 +312,20 @@ def _weights(model: EncoderDecoder, batch: Batch) -> Tensor:
 def padding_gets_nothing(who: Patient) -> None:
     """The weights of padded columns are exactly 0."""
     batch = Batch.collate([SHORT, LONG])
-    on_padding = _weights(_lively(who), batch)[0][:, ~batch.source_mask[0]]
+    on_padding = _weights(lively(who), batch)[0][:, ~batch.source_mask[0]]
     assert bool((on_padding == 0).all()), f"up to {float(on_padding.max()):.2f} of α stands on padding"
 
 
 def rows_sum_to_one(who: Patient) -> None:
     """Each row of α is shared out completely."""
-    sums = _weights(_lively(who), Batch.collate([SHORT, LONG])).sum(-1)
+    sums = _weights(lively(who), Batch.collate([SHORT, LONG])).sum(-1)
     least, most = float(sums.min()), float(sums.max())
     assert 1 - least < 1e-9 and most - 1 < 1e-9, f"rows sum to between {least:.2f} and {most:.2f}"
 
 
 def the_state_is_heard(who: Patient) -> None:
     """Two steps with different states look differently."""
-    score: Any = _lively(who).decoder.attention.score  # type: ignore[union-attr]
+    score: Any = lively(who).decoder.attention.score  # type: ignore[union-attr]
     generator = torch.Generator().manual_seed(1)
     keys = torch.randn(1, 5, SIZES["alignment_size"], generator=generator).double()
     states = torch.randn(2, 1, SIZES["state_size"], generator=generator).double()
@@ -334,7 +335,7 @@ def the_state_is_heard(who: Patient) -> None:
 
 def a_word_is_read_after_the_look(who: Patient) -> None:
     """A change of the word fed at a step leaves that step's row of α alone and moves the next one's."""
-    model, batch = _lively(who), Batch.collate([LONG[::-1]])
+    model, batch = lively(who), Batch.collate([LONG])
     changed = batch.inputs.clone()
     changed[0, 2] = 16
     moved = (_weights(model, batch) - _weights(model, replace(batch, inputs=changed)))[0].abs().amax(-1) > 1e-9
@@ -345,7 +346,7 @@ def a_word_is_read_after_the_look(who: Patient) -> None:
 
 def row_i_is_step_i(who: Patient) -> None:
     """Teacher forcing reports in row ``i`` what the step of word ``i`` saw."""
-    model, batch = _lively(who), Batch.collate([LONG])
+    model, batch = lively(who), Batch.collate([LONG])
     rows = _weights(model, batch)
     memory, state = model.decoder.start(model.encode(batch.source, batch.source_mask))
     for i, token in enumerate(batch.inputs.unbind(1)):
@@ -364,17 +365,32 @@ def the_figure_is_the_matrix(who: Patient) -> None:
 
 def company_changes_nothing(who: Patient) -> None:
     """A sentence looks the same alone and beside a longer one."""
-    model = _lively(who)
+    model = lively(who)
     alone = _weights(model, Batch.collate([SHORT]))[0]
     together = _weights(model, Batch.collate([SHORT, LONG]))[0, :, : alone.shape[1]]
     gap = (together[: len(alone)] - alone).abs().max()
     assert bool(gap < 1e-9), f"beside a longer sentence α differs by up to {float(gap):.2f}"
 
 
-def v_a_learns(who: Patient) -> None:
-    """The loss has a gradient that reaches v_a."""
-    score: Any = _lively(who).decoder.attention.score  # type: ignore[union-attr]
-    assert score.v_a.requires_grad, "v_a is not trained"
+def every_parameter_moves(who: Patient) -> None:
+    """After a few updates from v_a = 0, as in the paper, no parameter is where it was.
+
+    One update, or one look at the gradients, would not do: there those of W_a and U_a are exactly 0.
+    """
+    model = who.build(source_vocabulary=WORDS, target_vocabulary=WORDS, **SIZES).double()
+    score: Any = model.decoder.attention.score  # type: ignore[union-attr]
+    torch.nn.init.zeros_(score.v_a)
+    start = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    batch = Batch.collate([SHORT, LONG])
+    for _ in range(5):
+        loss = sequence_cross_entropy(model(batch).logits, batch.targets, batch.target_mask)
+        with torch.no_grad():
+            for parameter, slope in zip(trained, torch.autograd.grad(loss, trained), strict=True):
+                parameter -= slope
+    moved = {name: float((p.detach() - start[name]).abs().max()) for name, p in model.named_parameters()}
+    still = [name.removesuffix(".weight").split(".")[-1] for name, distance in moved.items() if distance < 1e-12]
+    assert not still, f"after five updates these have not moved: {', '.join(still)}"
 
 
 CHECKS: dict[str, Callable[[Patient], None]] = {
@@ -385,7 +401,7 @@ CHECKS: dict[str, Callable[[Patient], None]] = {
     "row i is step i": row_i_is_step_i,
     "the figure is the matrix": the_figure_is_the_matrix,
     "company changes nothing": company_changes_nothing,
-    "v_a learns": v_a_learns,
+    "every parameter moves": every_parameter_moves,
 }
 
 

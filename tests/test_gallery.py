@@ -10,6 +10,7 @@ import torch
 from course_pkg import gallery, results
 from course_pkg.batching import Batch
 from course_pkg.gallery import CHECKS, PATIENTS, SIZES, WORDS, patient
+from course_pkg.losses import sequence_cross_entropy
 from course_pkg.models import rnnsearch
 from course_pkg.notation import CourseError
 
@@ -21,14 +22,14 @@ each_patient = pytest.mark.parametrize("who", PATIENTS, ids=lambda who: who.name
 ALSO = {  # what a patient fails besides its own check
     "no mask": {"company changes nothing"},
     "wrong axis": {"company changes nothing", "a word is read after the look"},
-    "no tanh": {"a word is read after the look"},
-    "one row late": {"a word is read after the look"},
+    "no tanh": {"a word is read after the look", "every parameter moves"},  # W_a's part cancels in the softmax
+    "one row late": {"a word is read after the look", "company changes nothing"},
     "frozen v_a": {"the state is heard", "a word is read after the look"},
 }
 
 
 def weights(name, batch=BATCH):
-    return gallery._weights(gallery._lively(patient(name)), batch)
+    return gallery._weights(gallery.lively(patient(name)), batch)
 
 
 def healthy(batch=BATCH):
@@ -133,6 +134,27 @@ def test_the_two_healthy_models_are_the_packages_own():
         torch.testing.assert_close(weights(name), healthy())
 
 
+def test_the_first_update_from_the_papers_start_moves_neither_W_a_nor_U_a():
+    """P3: so a test that looks at gradients once would call a healthy model sick."""
+    model = patient("healthy").build(source_vocabulary=WORDS, target_vocabulary=WORDS, **SIZES)
+    torch.nn.init.zeros_(model.decoder.attention.score.v_a)
+    sequence_cross_entropy(model(BATCH).logits, BATCH.targets, BATCH.target_mask).backward()
+    score = model.decoder.attention.score
+    assert (score.W_a.weight.grad == 0).all() and (score.U_a.weight.grad == 0).all() and (score.v_a.grad != 0).any()
+
+
+def test_what_does_not_move_is_named():
+    for name, still in (("frozen v_a", "v_a, W_a, U_a"), ("no tanh", "W_a")):
+        with pytest.raises(AssertionError, match=f"not moved: {still}$"):
+            CHECKS["every parameter moves"](patient(name))
+
+
+def test_no_two_sides_of_the_sentences_are_alike():
+    """Equal lengths hide faults: beside a pair that is longer in the source alone, one row late would look sound."""
+    assert len({len(side) for pair in (gallery.SHORT, gallery.LONG) for side in pair}) == 4
+    assert all(len(long) > len(short) for long, short in zip(gallery.LONG, gallery.SHORT, strict=True))
+
+
 def test_an_unknown_patient_is_one_clear_line():
     with pytest.raises(CourseError, match=r"no patient 'flu'.*no mask"):
         patient("flu")
@@ -177,7 +199,7 @@ def test_the_trained_models_show_the_signs(stored):
     assert looks["no tanh"][0][0].max() > 2 / widths[0], "not even"
     assert all((one[:, :n] - 1 / n).abs().max() < 0.001 for one, n in zip(looks["frozen v_a"], widths, strict=True))
     assert company("padding read first") > 0.02
-    transposed = alone["transposed picture"][0]
+    transposed = alone["transposed picture"][2]
     assert (transposed.sum(0) - 1).abs().max() < 0.01 < (transposed.sum(1) - 1).abs().max()
     assert moved["healthy"][fed] == 0 < moved["healthy"][fed + 1]
     assert moved["the new state asks"][fed - 1] == 0 < moved["the new state asks"][fed]

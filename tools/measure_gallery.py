@@ -55,7 +55,7 @@ CHANGES = (
     "training.updates=900",
 )
 SEED = 9_000_000  # of fresh sentences; training uses 1
-LENGTHS = (10, 7, 5)  # tokens of the sentences beside the course's own
+LENGTHS = ((10, 10), (7, 9), (5, 5))  # English and French tokens of the sentences beside the course's own
 FED = 7, "chat"  # the word fed before "noir" is "chien" (dog); it becomes "chat" (cat)
 COLUMNS = {
     "patient": "patient",
@@ -69,11 +69,11 @@ COLUMNS = {
 
 
 def sentences() -> list[AlignedPair]:
-    """The course's sentence and three shorter ones, each with as many French tokens as English ones."""
+    """The course's sentence and three shorter ones; of these the second has more French tokens than English ones."""
     shown = [COURSE_SENTENCE]
-    for count in LENGTHS:
-        drawn = toy.stream(seed=SEED + count, min_words=count, max_words=count)
-        shown.append(next(p for p in drawn if len(p.target_tokens) == count and len(p.links) >= count - 1))
+    for english, french in LENGTHS:
+        drawn = toy.stream(seed=SEED + english, min_words=english, max_words=english)
+        shown.append(next(p for p in drawn if len(p.target_tokens) == french and len(p.links) >= french - 1))
     return shown
 
 
@@ -158,11 +158,11 @@ def measure(model: EncoderDecoder, who: Patient, corpus: Corpus, drawn: Sequence
     }
 
 
-def rounded(figure: torch.Tensor) -> list[Any]:
-    """Three decimals, whole numbers without a point."""
+def rounded(figure: torch.Tensor, digits: int = 3) -> list[Any]:
+    """So many decimals, whole numbers without a point."""
     if figure.dim() == 2:
-        return [rounded(row) for row in figure]
-    return [int(v) if v == int(v) else v for v in (round(float(x), 3) for x in figure)]
+        return [rounded(row, digits) for row in figure]
+    return [int(v) if v == int(v) else v for v in (round(float(x), digits) for x in figure)]
 
 
 def looks(model: EncoderDecoder, who: Patient, corpus: Corpus) -> dict[str, Any]:
@@ -179,7 +179,7 @@ def looks(model: EncoderDecoder, who: Patient, corpus: Corpus) -> dict[str, Any]
     return {
         "together": [rounded(figure) for figure in look(model, who, pairs)[0]],
         "alone": [rounded(figure) for figure in alone],
-        "moved": rounded(moved),
+        "moved": rounded(moved, 5),
     }
 
 
