@@ -12,6 +12,7 @@ chapter 9 draws:
   largest change of a weight when the fed word is changed). All are as the patient's figure shows them.
 """
 
+import argparse
 import json
 import sys
 import time
@@ -21,9 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from entry import PACKAGE, options, told
 from measure_epochs import compact
-from publish import tokenisation
+from publish import PACKAGE, tokenisation
 
 from course_pkg import toy
 from course_pkg.batching import Batch, BucketSampler
@@ -33,6 +33,7 @@ from course_pkg.gallery import PATIENTS, Patient
 from course_pkg.losses import sequence_cross_entropy
 from course_pkg.metrics import alignment_error_rate
 from course_pkg.models import EncoderDecoder
+from course_pkg.notation import CourseError
 from course_pkg.preparation import Corpus, Pairs, prepare
 from course_pkg.recipes import Recipe, read
 from course_pkg.toy import COURSE_SENTENCE, AlignedPair
@@ -55,7 +56,7 @@ CHANGES = (
     "training.updates=900",
 )
 SEED = 9_000_000  # of fresh sentences; training uses 1
-LENGTHS = ((10, 10), (7, 9), (5, 5))  # English and French tokens of the sentences beside the course's own
+LENGTHS = (10, 7, 5)  # tokens of the sentences beside the course's own
 FED = 7, "chat"  # the word fed before "noir" is "chien" (dog); it becomes "chat" (cat)
 COLUMNS = {
     "patient": "patient",
@@ -69,11 +70,11 @@ COLUMNS = {
 
 
 def sentences() -> list[AlignedPair]:
-    """The course's sentence and three shorter ones; of these the second has more French tokens than English ones."""
+    """The course's sentence and three shorter ones, each with as many French tokens as English ones."""
     shown = [COURSE_SENTENCE]
-    for english, french in LENGTHS:
-        drawn = toy.stream(seed=SEED + english, min_words=english, max_words=english)
-        shown.append(next(p for p in drawn if len(p.target_tokens) == french and len(p.links) >= french - 1))
+    for count in LENGTHS:
+        drawn = toy.stream(seed=SEED + count, min_words=count, max_words=count)
+        shown.append(next(p for p in drawn if len(p.target_tokens) == count and len(p.links) >= count - 1))
     return shown
 
 
@@ -158,11 +159,11 @@ def measure(model: EncoderDecoder, who: Patient, corpus: Corpus, drawn: Sequence
     }
 
 
-def rounded(figure: torch.Tensor, digits: int = 3) -> list[Any]:
-    """So many decimals, whole numbers without a point."""
+def rounded(figure: torch.Tensor) -> list[Any]:
+    """Three decimals, whole numbers without a point."""
     if figure.dim() == 2:
-        return [rounded(row, digits) for row in figure]
-    return [int(v) if v == int(v) else v for v in (round(float(x), digits) for x in figure)]
+        return [rounded(row) for row in figure]
+    return [int(v) if v == int(v) else v for v in (round(float(x), 3) for x in figure)]
 
 
 def looks(model: EncoderDecoder, who: Patient, corpus: Corpus) -> dict[str, Any]:
@@ -179,7 +180,7 @@ def looks(model: EncoderDecoder, who: Patient, corpus: Corpus) -> dict[str, Any]
     return {
         "together": [rounded(figure) for figure in look(model, who, pairs)[0]],
         "alone": [rounded(figure) for figure in alone],
-        "moved": rounded(moved, 5),
+        "moved": rounded(moved),
     }
 
 
@@ -227,26 +228,31 @@ def treat(who: Patient, recipe: Recipe, corpus: Corpus, count: int) -> dict[str,
     return {"row": row, "looks": looks(model, who, corpus), "seconds": time.process_time() - started}
 
 
-@told
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None) -> int:
     """Train the patients that are not finished yet, and store all ten."""
-    parser = options(__doc__, "set")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=PACKAGE / "results" / "gallery.json")
     parser.add_argument("--work", type=Path, default=Path("runs") / "gallery", help="where finished patients are kept")
     parser.add_argument("--sentences", type=int, default=300, help="fresh sentences to measure on")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change the recipe")
     arguments = parser.parse_args(argv)
     torch.set_num_threads(1)
-    recipe = read(RECIPE, [*CHANGES, *arguments.set])
-    corpus = prepare(recipe)
-    arguments.work.mkdir(parents=True, exist_ok=True)
-    kept = []
-    for who in PATIENTS:
-        file = arguments.work / f"{who.name.replace(' ', '-').replace(',', '')}.json"
-        if not file.exists():
-            write_atomically(file, json.dumps(treat(who, recipe, corpus, arguments.sentences)))
-        kept.append(json.loads(file.read_text(encoding="utf-8")))
-        print(json.dumps(kept[-1]["row"]), f"{kept[-1]['seconds']:.0f} s", flush=True)
+    try:
+        recipe = read(RECIPE, [*CHANGES, *arguments.set])
+        corpus = prepare(recipe)
+        arguments.work.mkdir(parents=True, exist_ok=True)
+        kept = []
+        for who in PATIENTS:
+            file = arguments.work / f"{who.name.replace(' ', '-').replace(',', '')}.json"
+            if not file.exists():
+                write_atomically(file, json.dumps(treat(who, recipe, corpus, arguments.sentences)))
+            kept.append(json.loads(file.read_text(encoding="utf-8")))
+            print(json.dumps(kept[-1]["row"]), f"{kept[-1]['seconds']:.0f} s", flush=True)
+    except CourseError as error:
+        print(f"measure_gallery: {error}", file=sys.stderr)
+        return 2
     write_atomically(arguments.out, compact(record(kept, corpus, arguments.sentences)))
+    return 0
 
 
 if __name__ == "__main__":
