@@ -387,7 +387,7 @@ def every_parameter_moves(who: Patient) -> None:
         loss = sequence_cross_entropy(model(batch).logits, batch.targets, batch.target_mask)
         with torch.no_grad():
             for parameter, slope in zip(trained, torch.autograd.grad(loss, trained), strict=True):
-                parameter -= slope
+                parameter.sub_(slope)
     moved = {name: float((p.detach() - start[name]).abs().max()) for name, p in model.named_parameters()}
     still = [name.removesuffix(".weight").split(".")[-1] for name, distance in moved.items() if distance < 1e-12]
     assert not still, f"after five updates these have not moved: {', '.join(still)}"
