@@ -61,6 +61,7 @@ class Drawn:
     pixels: Tensor
 
     def read(self, rows: Sequence[int]) -> Tensor:
+        """The scenes of these rows, ``(B, 3, size, size)``."""
         return self.pixels[torch.as_tensor(rows)]
 
 
@@ -71,6 +72,7 @@ class Photographs:
     store: features.FeatureStore
 
     def read(self, rows: Sequence[int]) -> Tensor | FeatureMaps:
+        """The features of these rows, in single precision."""
         fine, coarse = (values.float() for values in self.store.maps(rows))
         return coarse if self.store.kind.grid == (7, 7) else FeatureMaps(fine, coarse)
 

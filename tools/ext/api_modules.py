@@ -11,12 +11,13 @@ PAGE = "book/api"
 MARK = "<!-- every module -->"
 # The order in which a reader meets them; a module that stands nowhere here comes last.
 SECTIONS = {
-    "Use a trained model": ["inference", "steering", "evaluation", "cli"],
+    "Use a trained model": ["inference", "captioner", "steering", "evaluation", "cli"],
     "The parts of a model": [
-        "notation", "vocabulary", "attention", "recurrent", "encoders", "decoders", "models", "losses",
+        "notation", "vocabulary", "attention", "recurrent", "encoders", "decoders", "caption_decoder", "models",
+        "losses",
     ],
     "From steps to sentences, and how good they are": ["search", "search_tree", "metrics", "probe", "cost"],
-    "Data": ["toy", "toy_grammar", "toy_lexicon", "toy_sampler", "corpora", "preparation", "batching"],
+    "Data": ["toy", "toy_grammar", "toy_lexicon", "toy_sampler", "corpora", "preparation", "captioning", "batching"],
     "Drawn scenes": [
         "scenes", "scenes_grammar", "scenes_sampler", "scenes_layout", "scenes_places", "scenes_people",
         "scenes_animals", "scenes_things", "scenes_drawing",
