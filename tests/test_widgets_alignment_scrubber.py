@@ -235,7 +235,10 @@ def test_tokens_matrix_and_slider_stay_in_step(page: Page) -> None:
     page.locator("tbody tr").nth(1).locator("th").tap()
     all_at(page, 1)
     page.locator("tbody tr").nth(4).locator("td").nth(2).hover()
-    all_at(page, 4)
+    now = told(page)
+    assert now["said"].startswith(TARGET[4]) and now["row"] == 4 and now["python"] == now["slider"] == 1, "a preview"
+    page.mouse.move(0, 0)
+    all_at(page, 1)
     page.get_by_label("Step", exact=True).fill("1")
     all_at(page, 1)
     page.evaluate("model.set('step', 3)")
@@ -291,10 +294,19 @@ def test_a_turned_gaze_changes_the_word(page: Page) -> None:
     page.mouse.move(end["x"] + 5, end["y"] + 5, steps=4)
     page.mouse.up()
     assert told(page)["written"][2] == "2.1.0" and told(page)["gaze"] == 1
+    for passed in (source.nth(4), page.locator("tbody tr").nth(0).locator("td").nth(3)):
+        passed.hover()
+        assert told(page)["written"][2] == "2.1.0" and told(page)["row"] == 2, "a held gaze stays"
     source.nth(1).focus()
     page.keyboard.press("ArrowLeft")
     assert told(page)["written"][2] == "2.0.0"
+    page.keyboard.press("Escape")
+    assert told(page)["written"] == TARGET
+    source.nth(4).hover()
+    assert told(page)["written"][2] == "2.4.0"
     page.mouse.move(0, 0)
+    assert told(page)["written"] == TARGET, "without a click nothing stays"
+    source.nth(1).click()
     page.get_by_role("button", name="Let go of the gaze").click()
     assert told(page)["written"] == TARGET
 

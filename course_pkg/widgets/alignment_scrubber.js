@@ -23,8 +23,8 @@ function folded(weights, rows, columns) {
 
 /** One model's half of the page: its two lines of tokens and its matrix. */
 function panel(view, hands, linked, beside) {
-  const target = tokenLine(`Target: ${view.name}`, { onChoose: (index) => hands.step(index), onHover: (index) => index !== null && hands.step(index) });
-  const source = tokenLine(`Source: ${view.name}`, { onChoose: hands.gaze, onHover: hands.hover });
+  const target = tokenLine(`Target: ${view.name}`, { onChoose: (index) => hands.step(index), onHover: (index) => hands.hover(null, index) });
+  const source = tokenLine(`Source: ${view.name}`, { onChoose: hands.gaze, onHover: (index) => hands.hover(index) });
   const table = element("table", { class: "course-alpha" });
   const canvas = element("canvas", { "aria-hidden": "true", width: 0, height: 0 });
   const ring = element("span", { class: "course-ring", hidden: true });
@@ -179,7 +179,7 @@ function panel(view, hands, linked, beside) {
   });
   frame.addEventListener("pointerover", (event) => {
     const cell = event.pointerType === "mouse" ? cellOf(event) : null;
-    if (cell && cell.row !== null) hands.step(cell.row, cell.column);
+    if (cell && cell.row !== null) hands.hover(cell.column, cell.row);
   });
   frame.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && hands.hover(null));
   const lines = element("div", { class: "course-lines" }, element("span", { text: "source" }), source.node, element("span", { text: "target" }), target.node);
@@ -194,29 +194,31 @@ function render({ model, el }) {
   const canFold = columns.length < pieces.length || rowsOf.some((rows, place) => rows.length < views[place].target.length);
   const links = new Set(gold.map(([source, target]) => `${source}-${target}`));
   const steers = Boolean(steer.words);
-  const at = { step: 0, pinned: null, passing: null, moment: Math.max(0, model.get("moment")), folded: false };
+  const at = { step: 0, peek: null, pinned: null, passing: null, moment: Math.max(0, model.get("moment")), folded: false };
   let all = []; // α of each view as shown, one for each moment
 
   const linked = (shown, i, j) => shown.isFirst && links.has(`${shown.columns[j]}-${shown.rows[i]}`);
   const hands = {
     many: views.length > 1,
     gold: () => !root.classList.contains("hides-gold"),
-    step(step, passing) {
+    step(step) {
       steps.stop();
-      if (passing !== undefined) at.passing = passing;
+      at.passing = null;
       go(step);
     },
     gaze(column, held) {
-      at.passing = null;
+      at.passing = at.peek = null;
       at.pinned = !held && column === at.pinned ? null : column;
       show();
     },
-    hover(column) {
-      at.passing = column;
+    /** A passing mouse previews a step or a gaze and leaves nothing behind; a gaze that is held stays. */
+    hover(column, step = null) {
+      const held = steers && at.pinned !== null;
+      [at.passing, at.peek] = held ? [null, null] : [column, step];
       show();
     },
   };
-  const turn = steers ? wheel(() => { at.pinned = at.passing = null; show(); }) : null;
+  const turn = steers ? wheel(() => { at.pinned = at.passing = at.peek = null; show(); }) : null;
   const panels = views.map((view, place) => panel(view, hands, linked, turn && place === 0 ? [turn.node] : []));
   const steps = stepper("Step", 1, go);
   const live = announcer();
@@ -272,7 +274,7 @@ function render({ model, el }) {
     const token = tokenOf(at.step);
     steps.stop();
     at.folded = on;
-    at.pinned = at.passing = null;
+    at.pinned = at.passing = at.peek = null;
     at.step = stepOf(token);
     rebuild();
     repaint();
@@ -281,6 +283,7 @@ function render({ model, el }) {
 
   function go(step) {
     at.step = clamp(step, 0, count() - 1);
+    at.peek = null;
     show();
     keep();
   }
@@ -293,12 +296,14 @@ function render({ model, el }) {
     model.save_changes();
   }
 
+  const seen = () => at.peek ?? at.step; // a passing mouse shows another step than the chosen one
+
   function show() {
     const column = at.passing ?? at.pinned;
     const words = wordsAt(column);
     const told = panels.map((one, place) => {
       const { target, source, weights } = one.shown();
-      const step = Math.min(at.step, target.length - 1);
+      const step = Math.min(seen(), target.length - 1);
       const row = weights[step];
       const peak = argmax(row);
       one.point(step, column, place === 0 && words.length ? words[0].word : null);
@@ -309,7 +314,7 @@ function render({ model, el }) {
     if (turn) told.push(steered(column, words));
     const text = `${at.step + 1} of ${count()}`;
     steps.set(at.step, text);
-    live.say(`Step ${text}. ${told.join(" ")}`);
+    live.say(`${at.peek === null ? `Step ${text}. ` : ""}${told.join(" ")}`);
     root.dataset.step = at.step;
     link.href = toAddress(key, `${tokenOf(at.step)}.${at.moment}`);
   }
@@ -317,22 +322,22 @@ function render({ model, el }) {
   /** What the model writes at this step with its gaze on one column alone. */
   function wordsAt(column) {
     if (!steers || at.folded || !isLast() || column === null) return [];
-    return steer.picks[at.step][column].map((pick, place) => ({ word: steer.words[pick], share: steer.shares[at.step][column][place] }));
+    return steer.picks[seen()][column].map((pick, place) => ({ word: steer.words[pick], share: steer.shares[seen()][column][place] }));
   }
 
   /** Until the reader turns it, the gaze rests on the peak of the row. */
   function steered(column, words) {
     const { target, source, weights } = panels[0].shown();
-    const own = target[at.step];
-    const peak = argmax(weights[at.step]);
+    const own = target[seen()];
+    const peak = argmax(weights[seen()]);
     const resting = wordsAt(peak);
-    let text = "Turn the gaze: drag along the source, or tap a source word.";
+    let text = "Turn the gaze: drag along the source, tap a source word, or press ← and →. Esc lets go.";
     if (at.folded) text = "The gaze turns piece by piece: unfold the words to steer it.";
     if (!isLast()) text = "The gaze can be turned at the last moment of training.";
     if (words.length) text = `Looking at ${source[column]} alone, it writes ${words[0].word}${words[0].word === own ? " all the same" : ` instead of ${own}`}.`;
     const note = words.length ? "The likeliest words then:" : `It looks most at ${source[peak]}. From ${source[peak]} alone it would write:`;
     turn.show(text, words.length ? words : resting, own, { note: resting.length ? note : "", turned: words.length > 0 });
-    return words.length ? `${text} ${words.map(({ word, share }) => `${word} ${twoDigits(share)}`).join(", ")}.` : "";
+    return words.length ? `${text} ${words.map(({ word, share }) => `${word} ${twoDigits(share)}`).join(", ")}.${at.pinned === null ? "" : " Escape lets go."}` : "";
   }
 
   function onKey(event) {
