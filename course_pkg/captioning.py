@@ -5,7 +5,6 @@ batches, questions and a score. Pictures reach a model as feature maps from the 
 its own small network learns to see.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from course_pkg import captioned, features, scenes
 from course_pkg.batching import CaptionBatch
+from course_pkg.caption_metrics import caption_words
 from course_pkg.captioned import Captioned
 from course_pkg.encoders import FeatureMaps
 from course_pkg.metrics import caption_bleu
@@ -37,13 +37,6 @@ __all__ = [
 
 LONGEST_CAPTION = 40
 """Tokens that a caption may have before a search gives up, EOS counted."""
-
-_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
-
-
-def caption_words(text: str) -> str:
-    """A caption's words in lower case, without punctuation: what is learned, and what COCO's scores compare."""
-    return " ".join(_WORD.findall(text.lower()))
 
 
 @runtime_checkable

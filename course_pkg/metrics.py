@@ -30,6 +30,7 @@ __all__ = [
     "lc_norm_tok",
     "parse_links",
     "perplexity",
+    "reference_columns",
 ]
 
 Link = tuple[int, int]
@@ -142,19 +143,29 @@ def bleu_lowercased_tokenised(hypotheses: Sequence[str], references: Sequence[st
 def caption_bleu(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> Score:
     """Corpus BLEU-4 of captions against several references each, on words as they stand between white space.
 
-    Captions come lower-cased and without punctuation (`course_pkg.captioning.caption_words`). Pictures may have
+    Captions come lower-cased and without punctuation (`course_pkg.caption_metrics.caption_words`). Pictures may have
     different numbers of references. Papineni et al. 2002, §2.3; chapter 11.
 
     Raises :class:`CourseError` for unequal numbers of pictures, none, or one without a reference.
     """
-    _check_corpus(captions=hypotheses, references=references)
-    if not all(map(len, references)):
-        raise CourseError("a picture has no reference; give each at least one")
-    most = max(map(len, references))
-    columns = [[texts[place] if place < len(texts) else None for texts in references] for place in range(most)]
+    columns = reference_columns(hypotheses, references)
     metric = _bleu_metric("none")
     value = metric.corpus_score(list(hypotheses), columns).score
     return Score(float(value), f"{metric.get_signature()}|prepared:words.lc")
+
+
+def reference_columns(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> list[list[str | None]]:
+    """The references as sacreBLEU takes them: every picture's first, every picture's second, …, ``None`` where it ends.
+
+    Raises :class:`CourseError` for unequal numbers of pictures, none, or one without a reference.
+    """
+    _check_corpus(captions=hypotheses, references=references)
+    if any(isinstance(texts, str) for texts in references):
+        raise CourseError("a picture's references are a single string; give a list of them")
+    if not all(map(len, references)):
+        raise CourseError("a picture has no reference; give each at least one")
+    most = max(map(len, references))
+    return [[texts[place] if place < len(texts) else None for texts in references] for place in range(most)]
 
 
 def chrf(hypotheses: Sequence[str], references: Sequence[str]) -> Score:
