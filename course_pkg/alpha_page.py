@@ -16,12 +16,12 @@ import numpy as np
 from course_pkg.drawing import ALPHA_COLORMAP, ALPHA_STOPS
 from course_pkg.notation import CourseError
 
-__all__ = ["alpha_html", "checked_weights", "replace_file", "write_alpha_html"]
+__all__ = ["CSS", "alpha_html", "checked_weights", "html_text", "page", "replace_file", "write_alpha_html"]
 
 _LARGEST_TABLE = 10_000  # cells; above it, each target word lists the words it looks at most
 _LISTED = 5
 
-_CSS = """
+CSS = """
 :root { color-scheme: light dark; --paper: #fdfcf9; --ink: #20242c; --muted: #59606d; --rule: #d9dbe0; }
 @media (prefers-color-scheme: dark) {
   :root { --paper: #15171c; --ink: #e8e9ec; --muted: #a7adb8; --rule: #3a3f4a; }
@@ -75,7 +75,7 @@ def checked_weights(weights: Any, source_tokens: Sequence[str], target_tokens: S
     return matrix.clip(0.0, 1.0)
 
 
-def _text(text: str) -> str:
+def html_text(text: str) -> str:
     """Text for HTML: never markup, and without the control characters and lone halves that HTML forbids."""
     shown = (c if c.isprintable() or _allowed(ord(c)) else chr(0x2400 + ord(c)) if c < " " else "\ufffd" for c in text)
     return escape("".join(shown))
@@ -95,7 +95,7 @@ def _ink(step: int) -> tuple[str, str]:
 
 
 def _table(matrix: np.ndarray, source: Sequence[str], target: Sequence[str]) -> str:
-    heads = "".join(f'<th scope="col"><bdi>{_text(token)}</bdi></th>' for token in source)
+    heads = "".join(f'<th scope="col"><bdi>{html_text(token)}</bdi></th>' for token in source)
     rows = []
     for token, row in zip(target, matrix, strict=True):
         most = int(row.argmax())
@@ -103,7 +103,7 @@ def _table(matrix: np.ndarray, source: Sequence[str], target: Sequence[str]) -> 
             f'<td class="a{round(100 * value)}{" most" if column == most else ""}">{value:.2f}</td>'
             for column, value in enumerate(row)
         )
-        rows.append(f'<tr><th scope="row"><bdi>{_text(token)}</bdi></th>{cells}</tr>')
+        rows.append(f'<tr><th scope="row"><bdi>{html_text(token)}</bdi></th>{cells}</tr>')
     return (
         "<table><caption>Rows: target words. Columns: source words. The frame marks each row’s largest weight."
         f"</caption>\n<thead><tr><td></td>{heads}</tr></thead>\n<tbody>\n" + "\n".join(rows) + "\n</tbody></table>"
@@ -114,8 +114,8 @@ def _list(matrix: np.ndarray, source: Sequence[str], target: Sequence[str]) -> s
     rows = []
     for token, row in zip(target, matrix, strict=True):
         best = np.argsort(-row, kind="stable")[:_LISTED]
-        looks = ", ".join(f"<bdi>{_text(source[i])}</bdi> {row[i]:.2f}" for i in best)
-        rows.append(f'<tr><th scope="row"><bdi>{_text(token)}</bdi></th><td>{looks}</td></tr>')
+        looks = ", ".join(f"<bdi>{html_text(source[i])}</bdi> {row[i]:.2f}" for i in best)
+        rows.append(f'<tr><th scope="row"><bdi>{html_text(token)}</bdi></th><td>{looks}</td></tr>')
     note = f"A long sentence: each target word with the {_LISTED} source words it looks at most."
     return _tabulated("list", note, '<th scope="col">target</th><th scope="col">source</th>', rows)
 
@@ -136,8 +136,8 @@ def _section(number: int, record: Mapping[str, Any]) -> str:
     shown = table(matrix, source, target) if matrix.size else '<p class="note">No words, so no weights.</p>'
     return f"""<section aria-labelledby="s{number}">
 <h2 id="s{number}">Sentence {number}</h2>
-<p><span class="note">source</span> <bdi>{_text(record["source"])}</bdi></p>
-<p><span class="note">target</span> <bdi>{_text(record["target"])}</bdi></p>
+<p><span class="note">source</span> <bdi>{html_text(record["source"])}</bdi></p>
+<p><span class="note">target</span> <bdi>{html_text(record["target"])}</bdi></p>
 <div class="scroll" role="region" aria-labelledby="s{number}" tabindex="0">
 {shown}
 </div>
@@ -155,23 +155,30 @@ def alpha_html(records: Sequence[Mapping[str, Any]]) -> str:
     )
     gradient = f".scale {{ background: linear-gradient(to right, {', '.join(ALPHA_STOPS)}); }}"
     sections = "\n".join(_section(number, record) for number, record in enumerate(records, start=1))
+    return page(
+        f"{CSS}{gradient}\n{colours}",
+        f"""<p>Each number is an attention weight α: how much of the context, while writing the word of this row, came
+from the source word of this column. A row adds up to 1.</p>
+<p class="note">α = 0 <span class="scale" role="img" aria-label="colour scale from light to dark"></span> α = 1</p>
+{sections}""",
+    )
+
+
+def page(style: str, body: str) -> str:
+    """The whole page around a style sheet and what is to be shown."""
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Where each word looked</title>
-<style>{_CSS}{gradient}
-{colours}
+<style>{style}
 </style>
 </head>
 <body>
 <main>
 <h1>Where each word looked</h1>
-<p>Each number is an attention weight α: how much of the context, while writing the word of this row, came
-from the source word of this column. A row adds up to 1.</p>
-<p class="note">α = 0 <span class="scale" role="img" aria-label="colour scale from light to dark"></span> α = 1</p>
-{sections}
+{body}
 </main>
 </body>
 </html>

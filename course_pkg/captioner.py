@@ -23,7 +23,7 @@ from course_pkg.pictures import Source, View
 from course_pkg.search import Hypotheses, beam_search
 from course_pkg.vocabulary import BOS, EOS, PAD, UNK
 
-__all__ = ["Caption", "Captioner"]
+__all__ = ["Caption", "Captioner", "Seen"]
 
 TOGETHER = 8
 """Photographs in memory at once, however many are to be captioned."""
@@ -43,6 +43,7 @@ class Caption:
         grid: rows and columns of the locations, ``L`` their product.
         view: which part of the picture the locations lie on; ``None`` where features were given.
         score: ``log p / length ** length_penalty``, EOS counted in the length.
+        words: for each token the index of its word in ``caption``; ``None`` for EOS.
     """
 
     caption: str
@@ -52,6 +53,7 @@ class Caption:
     grid: tuple[int, int]
     view: View | None
     score: float
+    words: tuple[int | None, ...] = ()
 
     def __str__(self) -> str:
         return self.caption
@@ -80,6 +82,14 @@ class Caption:
         }
 
 
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """A picture as a captioner sees it: ``uint8`` of shape ``(side, side, 3)``, and which part of it that is."""
+
+    pixels: np.ndarray
+    view: View
+
+
 class Captioner:
     """A stored captioner, ready to describe photographs.
 
@@ -89,6 +99,7 @@ class Captioner:
 
     Attributes:
         grid: rows and columns of the locations that it looks at.
+        reads: the network of `course_pkg.features` whose features it reads; ``None`` if it sees by its own.
 
     Raises:
         CourseError: a model of text, or decoding settings that make no sense.
@@ -102,10 +113,10 @@ class Captioner:
         self.target, self.config = stored.target, stored.config
         self.name = str(self.config.get("name", "unnamed"))
         described = self.config["model"]
-        self._features: str | None = described.get("features")
+        self.reads: str | None = described.get("features")
         self._network: features.FeatureNetwork | None = None
-        if self._features is not None:
-            self.grid: tuple[int, int] = features.kind(self._features).grid
+        if self.reads is not None:
+            self.grid: tuple[int, int] = features.kind(self.reads).grid
             self.image_size = pictures.SIDE
         else:
             small = self.model.encoder.network
@@ -124,7 +135,7 @@ class Captioner:
 
     def caption(
         self,
-        images: Sequence[Source],
+        images: Sequence[Source | Seen],
         beam: int | None = None,
         length_penalty: float | None = None,
         *,
@@ -133,7 +144,7 @@ class Captioner:
         """Describe each picture by beam search; results in input order.
 
         Args:
-            images: files, Pillow images or arrays; see `course_pkg.pictures.upright` for what is accepted.
+            images: files, Pillow images or arrays, as `course_pkg.pictures.upright` accepts them; or what `see` gave.
             beam: beam width; the model's own choice if not given.
             length_penalty: exponent of the length that divides log p; likewise.
             progress: show a progress bar on stderr.
@@ -146,10 +157,9 @@ class Captioner:
         found: list[Caption] = []
         with tqdm(total=len(images), unit="picture", disable=not progress) as bar:
             for start in range(0, len(images), TOGETHER):
-                several = [pictures.upright(image) for image in images[start : start + TOGETHER]]
-                views = [self.view(one) for one in several]
-                encoded = self.encode(several)
-                found += self._described(encoded, views, beam, length_penalty)
+                several = [one if isinstance(one, Seen) else self.see(one) for one in images[start : start + TOGETHER]]
+                encoded = self.encode_seen(several)
+                found += self._described(encoded, [one.view for one in several], beam, length_penalty)
                 bar.update(len(several))
         return found
 
@@ -166,33 +176,56 @@ class Captioner:
         Raises:
             CourseError: features of another network.
         """
-        if self._features != store.kind.name:
-            raise CourseError(f"{self.name} reads features of {self._features}, not of {store.kind.name}.")
         found: list[Caption] = []
         rows = range(len(store))
         for some in tqdm(
             [rows[start : start + 64] for start in rows[::64]], unit="batch", disable=not progress, leave=False
         ):
-            encoded = self._encode_maps(*(values.float() for values in store.maps(list(some))))
+            encoded = self.encode_features(store, list(some))
             found += self._described(encoded, [None] * len(some), beam, length_penalty)
         return found
 
-    @torch.inference_mode()
+    def see(self, image: Source) -> Seen:
+        """What the model sees of a picture; all else of it can be forgotten.
+
+        Raises:
+            CourseError: what is no picture.
+        """
+        whole = pictures.upright(image)
+        view = self.view(whole)
+        if self.reads is not None:
+            return Seen(view.pixels(whole), view)
+        return Seen(np.array(whole.resize((self.image_size, self.image_size))), view)
+
     def encode(self, images: Sequence[Image.Image]) -> Encoded:
         """The annotations of upright pictures, as `course_pkg.pictures.upright` gives them."""
-        if self._features is None:
-            size = (self.image_size, self.image_size)
-            seen = np.stack([np.asarray(image.resize(size)) for image in images])  # a copy where the size is right
-            return self.model.encode(torch.from_numpy(seen.transpose(0, 3, 1, 2).copy()).to(self.device))
+        return self.encode_seen([self.see(image) for image in images])
+
+    @torch.inference_mode()
+    def encode_features(self, store: "features.FeatureStore", rows: Sequence[int]) -> Encoded:
+        """The annotations of pictures whose features are kept.
+
+        Raises:
+            CourseError: features of another network.
+        """
+        if self.reads != store.kind.name:
+            raise CourseError(f"{self.name} reads features of {self.reads}, not of {store.kind.name}.")
+        return self._encode_maps(*(values.float() for values in store.maps(rows)))
+
+    @torch.inference_mode()
+    def encode_seen(self, seen: Sequence[Seen]) -> Encoded:
+        """The annotations of what `see` gave."""
+        pixels = np.stack([one.pixels for one in seen])
+        if self.reads is None:
+            return self.model.encode(torch.from_numpy(pixels.transpose(0, 3, 1, 2).copy()).to(self.device))
         if self._network is None:
-            self._network = features.network(self._features, self.device)
-        seen = np.stack([self.view(image).pixels(image) for image in images])
-        ready = features.prepare(seen).to(self.device, memory_format=torch.channels_last)
+            self._network = features.network(self.reads, self.device)
+        ready = features.prepare(pixels).to(self.device, memory_format=torch.channels_last)
         return self._encode_maps(*self._network.maps(ready))
 
     def view(self, image: Image.Image) -> View:
         """What the model sees of an upright picture: all of it if its own small network does, else the middle."""
-        return View.of(image.size, "squash" if self._features is None else "crop")
+        return View.of(image.size, "squash" if self.reads is None else "crop")
 
     @torch.inference_mode()
     def _encode_maps(self, fine: Tensor, coarse: Tensor) -> Encoded:
@@ -234,6 +267,7 @@ class Captioner:
             grid=self.grid,
             view=view,
             score=float(found.scores[row, 0]),
+            words=written.words,
         )
 
     def look(self, image: Source, caption: str) -> Caption:
@@ -244,25 +278,32 @@ class Captioner:
         Raises:
             CourseError: no words.
         """
-        whole = pictures.upright(image)
-        return self._forced(self.encode([whole]), caption, self.view(whole))
+        seen = self.see(image)
+        return self.forced(self.encode_seen([seen]), [caption], seen.view)[0]
 
     @torch.inference_mode()
-    def _forced(self, encoded: Encoded, caption: str, view: View | None) -> Caption:
-        pieces = self.target.encode(caption_words(caption))
-        if len(pieces) < 2:
+    def forced(self, encoded: Encoded, captions: Sequence[str], view: View | None = None) -> list[Caption]:
+        """As `look`, for several captions of one picture, given by its annotations.
+
+        Raises:
+            CourseError: a caption without words.
+        """
+        texts = [caption_words(caption) for caption in captions]
+        pieces = self.target.encode_all(texts)
+        if any(len(one) < 2 for one in pieces):
             raise CourseError("The caption has no words: write some.")
-        targets = torch.tensor([pieces.ids], device=self.device)
+        longest = max(map(len, pieces))
+        rows = [[*one.ids, *[PAD] * (longest - len(one))] for one in pieces]
+        targets = torch.tensor(rows, device=self.device)
         inputs = torch.cat([torch.full_like(targets[:, :1], BOS), targets[:, :-1]], dim=1)
-        rollout = self.model.decoder(inputs, encoded)
-        log_probs = rollout.logits.float().log_softmax(-1).gather(-1, targets.unsqueeze(-1))
+        rollout = self.model.decoder(inputs, encoded.take(torch.zeros(len(rows), dtype=torch.long, device=self.device)))
+        log_probs = rollout.logits.float().log_softmax(-1).gather(-1, targets.unsqueeze(-1)).squeeze(-1)
         assert rollout.weights is not None
-        return Caption(
-            caption=caption_words(caption),
-            tokens=pieces.tokens,
-            weights=rollout.weights[0].float().cpu().numpy(),
-            gate=None if rollout.gate is None else rollout.gate[0].float().cpu().numpy(),
-            grid=self.grid,
-            view=view,
-            score=float(log_probs.mean()),
-        )
+        found = []
+        for row, (text, one) in enumerate(zip(texts, pieces, strict=True)):
+            length = len(one)
+            gate = None if rollout.gate is None else rollout.gate[row, :length].float().cpu().numpy()
+            alpha = rollout.weights[row, :length].float().cpu().numpy()
+            score = float(log_probs[row, :length].mean())
+            found.append(Caption(text, one.tokens, alpha, gate, self.grid, view, score, one.words))
+        return found

@@ -1,4 +1,4 @@
-"""The command line, ``course``: models, translate, evaluate, align, train.
+"""The command line, ``course``: models, translate, caption, evaluate, align, point, train.
 
 Bad input is told in one line on stderr, with exit code 2; Ctrl-C ends with 130, a reader that hangs up with 141.
 Heavy imports stand inside the commands, so that ``course --help`` answers at once.
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from course_pkg import __version__
 
 if TYPE_CHECKING:
+    from course_pkg.captioner import Captioner, Seen
     from course_pkg.inference import Translator
 
 __all__ = ["main"]
@@ -64,7 +65,9 @@ def _run(arguments: argparse.Namespace) -> int:
         return _complain(str(error))
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-            return _complain("the memory does not suffice: use shorter lines, a smaller beam or another device")
+            return _complain(
+                "the memory does not suffice: use shorter lines, smaller pictures, a smaller beam or another device"
+            )
         raise
 
 
@@ -118,13 +121,36 @@ def _parser() -> argparse.ArgumentParser:
     text.add_argument("--file", metavar="F", help="a text file, one sentence a line")
     text.add_argument("text", nargs="?", metavar="TEXT", help="the text itself; without TEXT or --file, stdin is read")
 
-    evaluate = add("evaluate", _evaluate, "Translate a file and score the result, as JSON.", model)
-    evaluate.add_argument("--src", required=True, metavar="F", help="source sentences")
-    evaluate.add_argument("--ref", required=True, metavar="F", help="their reference translations")
+    caption = add("caption", _caption, "Describe pictures: file, tab, caption, one line for each.", model)
+    caption.add_argument("--beam", type=_positive, metavar="K", help="beam width; by default the model's own")
+    caption.add_argument(
+        "--alpha",
+        type=_alpha_file,
+        metavar="FILE",
+        help="also show where each word looks: .html, or .png of one picture, or .json",
+    )
+    caption.add_argument("image", nargs="+", metavar="IMAGE", help="a picture's file: JPEG, PNG, WebP, …")
+
+    evaluate = add(
+        "evaluate", _evaluate, "Translate a file, or describe pictures, and score the result, as JSON.", model
+    )
+    evaluate.add_argument("--src", metavar="F", help="source sentences")
+    evaluate.add_argument("--ref", metavar="F", help="their reference translations")
+    evaluate.add_argument("--images", metavar="DIR", help="the folder of the pictures")
+    evaluate.add_argument("--captions", metavar="TSV", help="what people wrote: picture, tab, caption")
+    evaluate.add_argument("--split", metavar="FILE:NAME", help="only the pictures of this list of a JSON file")
+    evaluate.add_argument("--beam", type=_positive, metavar="K", help="beam width; by default the model's own")
 
     align = add("align", _align, "Print word links i-j of source word i and target word j, from 0.", model)
     align.add_argument("--src", required=True, metavar="F", help="source sentences")
     align.add_argument("--tgt", required=True, metavar="F", help="their translations")
+
+    point = add("point", _point, "Measure whether words look at what they name, as JSON.", model)
+    point.add_argument("--images", required=True, metavar="DIR", help="the folder of the pictures")
+    point.add_argument("--objects", required=True, metavar="JSON", help="what is where in them")
+    point.add_argument(
+        "--captions", metavar="TSV", help="people's captions, that the model is made to write; without, its own"
+    )
 
     train = add("train", _train, "Train a model from a recipe.")
     train.add_argument("--recipe", required=True, metavar="NAME|FILE", help="a recipe of the package, or a TOML file")
@@ -180,7 +206,7 @@ def _translate(arguments: argparse.Namespace) -> int:
     alpha: Path | None = arguments.alpha
     if alpha and alpha.suffix.lower() == ".png" and (len(lines) != 1 or not lines[0].split()):
         raise CourseError("a picture shows one sentence: give one line that is not empty, or use .html or .json")
-    translator = _load(arguments)
+    translator = _load_translator(arguments, "translate")
     if alpha and not translator.can_look:
         raise CourseError(f"{translator.name} has no attention weights: leave out --alpha, or use an rnnsearch model")
     made = translator.translate(lines, arguments.beam, progress=_patience(len(lines)))
@@ -222,12 +248,105 @@ def _write_alpha(path: Path, records: list[dict[str, Any]]) -> None:
             replace_file(path, (json.dumps(records, ensure_ascii=False) + "\n").encode())
 
 
+def _caption(arguments: argparse.Namespace) -> int:
+    """Pictures are read a few at a time, and of each only what is needed later is kept."""
+    from course_pkg.captioner import TOGETHER
+    from course_pkg.notation import CourseError
+
+    files, alpha = arguments.image, arguments.alpha
+    if alpha and alpha.suffix.lower() == ".png" and len(files) != 1:
+        raise CourseError("a .png shows one picture: give one, or use .html or .json")
+    captioner = _load_captioner(arguments, "caption")
+    code, records = 0, []
+    for start in range(0, len(files), TOGETHER):
+        seen: list[tuple[str, Seen, Any]] = []
+        for file in files[start : start + TOGETHER]:
+            try:
+                seen.append((file, *_looked_at(captioner, file, alpha)))
+            except CourseError as error:
+                code = _complain(str(error))
+        made = captioner.caption([one for _, one, _ in seen], arguments.beam)
+        for (file, _, picture), caption in zip(seen, made, strict=True):
+            print(f"{_path(file)}\t{caption.caption}", flush=True)
+            if alpha:
+                records.append({**caption.to_record(file), "picture": picture})
+    if records:
+        _write_caption_alpha(alpha, records)
+    return code
+
+
+def _looked_at(captioner: "Captioner", file: str, alpha: Path | None) -> "tuple[Seen, Any]":
+    """What the model sees of a file, and a small copy of the whole picture where one is shown later."""
+    from course_pkg.pictures import upright
+
+    whole = upright(file)
+    seen = captioner.see(whole)
+    if alpha is None or alpha.suffix.lower() == ".json":
+        return seen, None
+    from course_pkg.caption_page import LONGEST
+    from course_pkg.widgets.region_pictures import shrunk
+
+    return seen, shrunk(whole, LONGEST)
+
+
+def _path(file: str) -> str:
+    """A file's name as given, on one line and without a tab, so that lines can be taken apart again."""
+    return "".join(
+        c if c >= " " and c not in "\x7f\x85\u2028\u2029" else c.encode("unicode_escape").decode() for c in file
+    )
+
+
+def _write_caption_alpha(path: Path, records: list[dict[str, Any]]) -> None:
+    from course_pkg.alpha_page import replace_file
+    from course_pkg.caption_page import write_caption_html, write_caption_png
+
+    match path.suffix.lower():
+        case ".html":
+            write_caption_html(path, records)
+        case ".png":
+            write_caption_png(path, records[0])
+        case _:
+            plain = [{name: value for name, value in record.items() if name != "picture"} for record in records]
+            replace_file(path, (json.dumps(plain, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace"))
+
+
 def _evaluate(arguments: argparse.Namespace) -> int:
+    from course_pkg.notation import CourseError
+
+    text = [arguments.src, arguments.ref]
+    seen = [arguments.images, arguments.captions]
+    if any(text) and (any(seen) or arguments.split) or not (all(text) or all(seen)):
+        raise CourseError("evaluate needs --src and --ref for a translator, or --images and --captions for a captioner")
+    record = _evaluated_text(arguments) if all(text) else _evaluated_pictures(arguments)
+    print(json.dumps(record, ensure_ascii=False, indent=1))
+    return 0
+
+
+def _evaluated_text(arguments: argparse.Namespace) -> dict[str, Any]:
     from course_pkg.corpora import text_pair
     from course_pkg.evaluation import evaluate
 
     text = text_pair(arguments.src, arguments.ref)
-    record = evaluate(_load(arguments), text.source, text.target, progress=_patience(len(text)))
+    translator = _load_translator(arguments, "evaluate on --src and --ref")
+    return evaluate(translator, text.source, text.target, beam=arguments.beam, progress=_patience(len(text)))
+
+
+def _evaluated_pictures(arguments: argparse.Namespace) -> dict[str, Any]:
+    from course_pkg.captioned import captioned_folder
+    from course_pkg.evaluation import evaluate_captions
+
+    found = captioned_folder(arguments.images, arguments.captions, arguments.split)
+    captioner = _load_captioner(arguments, "evaluate on --images and --captions")
+    return evaluate_captions(captioner, found, beam=arguments.beam, progress=_patience(len(found)))
+
+
+def _point(arguments: argparse.Namespace) -> int:
+    from course_pkg.evaluation import point
+    from course_pkg.located import objects_folder
+
+    located = objects_folder(arguments.images, arguments.objects, arguments.captions)
+    captioner = _load_captioner(arguments, "point")
+    record = point(captioner, located, own=arguments.captions is None, progress=_patience(len(located)))
     print(json.dumps(record, ensure_ascii=False, indent=1))
     return 0
 
@@ -237,7 +356,7 @@ def _align(arguments: argparse.Namespace) -> int:
 
     text = text_pair(arguments.src, arguments.tgt)
     pairs = list(zip(text.source, text.target, strict=True))
-    for found in _load(arguments).align(pairs, progress=_patience(len(text))):
+    for found in _load_translator(arguments, "align").align(pairs, progress=_patience(len(text))):
         print(" ".join(f"{source}-{target}" for source, target in sorted(found)))
     return 0
 
@@ -270,10 +389,31 @@ def _train(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _load(arguments: argparse.Namespace) -> "Translator":
+def _load(arguments: argparse.Namespace) -> "Translator | Captioner":
     from course_pkg.inference import load
 
-    return load(arguments.model, device=arguments.device)
+    model: Translator | Captioner = load(arguments.model, device=arguments.device)
+    return model
+
+
+def _load_translator(arguments: argparse.Namespace, task: str) -> "Translator":
+    from course_pkg.captioner import Captioner
+    from course_pkg.notation import CourseError
+
+    model = _load(arguments)
+    if isinstance(model, Captioner):
+        raise CourseError(f"{model.name} reads pictures, not text, so it cannot {task}: use a translator")
+    return model
+
+
+def _load_captioner(arguments: argparse.Namespace, task: str) -> "Captioner":
+    from course_pkg.captioner import Captioner
+    from course_pkg.notation import CourseError
+
+    model = _load(arguments)
+    if not isinstance(model, Captioner):
+        raise CourseError(f"{model.name} reads text, not pictures, so it cannot {task}: use a captioner")
+    return model
 
 
 def _patience(lines: int) -> bool:

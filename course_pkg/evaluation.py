@@ -13,10 +13,11 @@ from typing import Any
 import torch
 
 from course_pkg import metrics
+from course_pkg.caption_evaluation import evaluate_captions, point
 from course_pkg.inference import Translator
 from course_pkg.notation import CourseError
 
-__all__ = ["PASSPORT", "evaluate", "hardware", "passport", "score"]
+__all__ = ["PASSPORT", "evaluate", "evaluate_captions", "hardware", "passport", "point", "score"]
 
 PASSPORT = ("data", "tokenisation", "signature", "decoding", "seeds", "hardware", "cost", "recipe")
 """What must be known to repeat a number."""

@@ -82,7 +82,7 @@ def _drawable() -> frozenset[int]:
         return frozenset(get_font(findfont(FontProperties())).get_charmap())
 
 
-def _label(token: str) -> str:
+def drawable_text(token: str) -> str:
     """The token as the figure's font can show it; a character that the font lacks becomes an empty square."""
     if len(token) > _LONGEST_LABEL:
         token = token[: _LONGEST_LABEL - 1] + "…"
@@ -161,7 +161,10 @@ def alignment_heatmap(
     if matrix.size == 0:
         raise CourseError("there is nothing to draw: the sentence has no tokens")
     rows, columns = matrix.shape
-    source, target = [_label(token) for token in source_tokens], [_label(token) for token in target_tokens]
+    source, target = (
+        [drawable_text(token) for token in source_tokens],
+        [drawable_text(token) for token in target_tokens],
+    )
     with style():
         if ax is None:
             description = alt_text(matrix, source_tokens, target_tokens)
