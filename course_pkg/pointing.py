@@ -13,7 +13,7 @@ from course_pkg.notation import CourseError
 __all__ = ["attention_mass", "centre", "pointing_accuracy", "ratio_interval"]
 
 
-def pointing_accuracy(weights: Float[np.ndarray, "N h w"], masks: Bool[np.ndarray, "N H W"]) -> Float[np.ndarray, " N"]:
+def pointing_accuracy(weights: Float[np.ndarray, "N h w"], masks: Bool[np.ndarray, "M H W"]) -> Float[np.ndarray, " N"]:
     """Whether the peak of each α lies on what is marked: 1 or 0, the "pointing game" of Zhang et al. 2016.
 
     The point is the middle of the location with the largest weight. Of several equal ones the share that lies on the
@@ -33,7 +33,7 @@ def pointing_accuracy(weights: Float[np.ndarray, "N h w"], masks: Bool[np.ndarra
     return np.asarray((peaks & hit).sum(axis=(1, 2)) / peaks.sum(axis=(1, 2)), dtype=np.float64)
 
 
-def attention_mass(weights: Float[np.ndarray, "N h w"], masks: Bool[np.ndarray, "N H W"]) -> Float[np.ndarray, " N"]:
+def attention_mass(weights: Float[np.ndarray, "N h w"], masks: Bool[np.ndarray, "M H W"]) -> Float[np.ndarray, " N"]:
     """The share of each α that lies on what is marked, as if it were spread evenly over a location: 0 to 1.
 
     α that is alike everywhere has the mask's area. Arguments and errors as of `pointing_accuracy`.
@@ -42,7 +42,7 @@ def attention_mass(weights: Float[np.ndarray, "N h w"], masks: Bool[np.ndarray, 
     down, across = (_shares(cells, pixels) for cells, pixels in zip(weights.shape[1:], masks.shape[1:], strict=True))
     covered = np.einsum("hy,nyx,wx->nhw", down, masks.astype(np.float64), across, optimize=True)
     inside = (weights * covered).sum(axis=(1, 2))
-    return np.asarray(inside / weights.sum(axis=(1, 2)), dtype=np.float64)
+    return np.asarray((inside / weights.sum(axis=(1, 2))).clip(0, 1), dtype=np.float64)  # rounding aside
 
 
 def _check(weights: np.ndarray, masks: np.ndarray) -> None:

@@ -14,7 +14,7 @@ from course_pkg.alpha_page import alpha_html, checked_weights, replace_file, wri
 from course_pkg.drawing import ALPHA_COLORMAP
 from course_pkg.notation import CourseError
 
-VOID = {"meta"}
+VOID = {"meta", "img"}
 
 
 class Page(HTMLParser):

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from tiny_models import noise
 
 from course_pkg import checkpoints, features, pictures
 from course_pkg.captioner import Caption, Captioner
@@ -48,11 +48,6 @@ def captioner(settings: dict[str, object], seed: int = 3) -> Captioner:
 @pytest.fixture(scope="module")
 def small() -> Captioner:
     return captioner(SMALL)
-
-
-def noise(seed: int, width: int = 32, height: int = 32) -> Image.Image:
-    values = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    return Image.fromarray(values)
 
 
 def test_a_caption_is_what_beam_search_finds(small: Captioner) -> None:
@@ -98,6 +93,24 @@ def test_looking_at_a_given_caption_agrees_with_writing_it() -> None:
     assert looked.tokens == written.tokens
     np.testing.assert_allclose(looked.weights, written.weights, rtol=1e-4, atol=1e-6)
     assert looked.score == pytest.approx(written.score, abs=2e-2)  # the search forbids PAD, BOS and UNK
+
+
+def test_several_captions_of_a_picture_are_looked_at_together(small: Captioner) -> None:
+    texts = ["A red dog", "the ball in the park, thrown", "dog"]
+    together = small.forced(small.encode([noise(3)]), texts)
+    for text, one in zip(texts, together, strict=True):
+        alone = small.look(noise(3), text)
+        assert one.tokens == alone.tokens and one.words == alone.words == (*range(len(text.split())), None)
+        assert one.score == pytest.approx(alone.score, rel=1e-4)
+        np.testing.assert_allclose(one.weights, alone.weights, rtol=1e-4, atol=1e-6)
+
+
+def test_what_was_seen_is_enough(small: Captioner) -> None:
+    pictures_ = [noise(seed, 50, 40) for seed in range(2)]
+    seen = [small.see(one) for one in pictures_]
+    assert seen[0].pixels.shape == (32, 32, 3) and seen[0].view.size == (50, 40)
+    for one, other in zip(small.caption(seen), small.caption(pictures_), strict=True):
+        assert one.caption == other.caption and np.array_equal(one.weights, other.weights)
 
 
 def test_photographs_and_their_kept_features_give_the_same(tmp_path: Path) -> None:

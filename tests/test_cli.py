@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_models import BLIND, LOOKS, folder
+from tiny_models import BLIND, LOOKS, captioner_folder, folder, noise, words_of
 
 from course_pkg import __version__, checkpoints, cli
 from course_pkg.cli import main
 from course_pkg.inference import Translator, load
 
-COMMANDS = ("models", "translate", "evaluate", "align", "train")
+COMMANDS = ("models", "translate", "caption", "evaluate", "align", "point", "train")
 STRANGE = "👩🎉 dog\nالكلب ينام\na\x00b \x1b[31mred\x07 dog\na\rb\nx\u2028y\x0cz\n\ufeff\u200b\n"
 
 
@@ -26,6 +26,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     parent = tmp_path_factory.mktemp("models")
     folder(parent, "looks", LOOKS)
     folder(parent, "blind", BLIND)
+    captioner_folder(parent, "sees", words=words_of("a dog throws the red ball to men"))
     return parent
 
 
@@ -63,7 +64,7 @@ def run(*argv: object, **kwargs: object) -> subprocess.CompletedProcess[str]:
 def test_help_names_the_commands_that_exist(capsys: pytest.CaptureFixture[str]) -> None:
     said = answer(capsys, "--help")
     assert all(f"    {command}" in said for command in COMMANDS)
-    assert not any(later in said for later in ("caption", "point", "export-web"))
+    assert "export-web" not in said
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -76,8 +77,10 @@ def test_every_command_has_help_version_and_device(command: str, capsys: pytest.
 FLAGS = {
     "models": ["--json"],
     "translate": ["--model", "--beam", "--alpha", "--file"],
-    "evaluate": ["--model", "--src", "--ref"],
+    "caption": ["--model", "--beam", "--alpha", "IMAGE"],
+    "evaluate": ["--model", "--src", "--ref", "--images", "--captions", "--split"],
     "align": ["--model", "--src", "--tgt"],
+    "point": ["--model", "--images", "--objects", "--captions"],
     "train": ["--recipe", "--out", "--set", "--resume", "--devices"],
 }
 
@@ -100,6 +103,12 @@ def test_each_command_has_its_flags(command: str, flags: list[str], capsys: pyte
         (["translate", "--model", "m", "--device", "tpu", "x"], "--device"),
         (["translate", "--mod", "m", "x"], "--model"),
         (["evaluate", "--model", "m", "--src", "f"], "--ref"),
+        (["evaluate", "--model", "m", "--src", "f", "--ref", "g", "--images", "d"], "or --images and --captions"),
+        (["evaluate", "--model", "m", "--src", "f", "--ref", "g", "--split", "x:test"], "or --images and --captions"),
+        (["evaluate", "--model", "m", "--images", "d"], "--captions"),
+        (["caption", "--model", "m"], "IMAGE"),
+        (["caption", "--model", "m", "--beam", "0", "a.jpg"], "--beam"),
+        (["point", "--model", "m", "--images", "d"], "--objects"),
         (["train", "--recipe", "r"], "--out"),
     ],
 )
@@ -378,6 +387,159 @@ def test_bad_pairs_of_files(
 def test_align_needs_a_model_that_looks(models: Path, pair, capsys: pytest.CaptureFixture[str]) -> None:
     said = refused(capsys, "align", "--model", models / "blind", "--src", pair[0], "--tgt", pair[1])
     assert "cannot look" in said
+
+
+# caption, evaluate and point on pictures
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> list[Path]:
+    for seed in range(3):
+        noise(seed, 60, 40).save(tmp_path / f"{seed}.png")
+    return [tmp_path / f"{seed}.png" for seed in range(3)]
+
+
+def test_file_tab_caption(models: Path, images: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    printed = answer(capsys, "caption", "--model", models / "sees", *images, images[0])
+    expected = [one.caption for one in load(models / "sees").caption([*images, images[0]])]
+    assert printed.split("\n") == [*map("{}\t{}".format, [*images, images[0]], expected), ""]
+    wide = answer(capsys, "caption", "--model", models / "sees", "--beam", "1", images[1])
+    assert wide == f"{images[1]}\t{load(models / 'sees').caption([images[1]], 1)[0].caption}\n"
+
+
+def test_a_bad_picture_is_told_and_the_others_go_on(
+    models: Path, images: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = images[0].read_bytes()
+    (tmp_path / "half.png").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "text.jpg").write_text("no picture")
+    (tmp_path / "empty.jpg").write_bytes(b"")
+    bad = [tmp_path / name for name in ("half.png", "text.jpg", "empty.jpg", "nothing.jpg", ".")]
+    given = [bad[0], images[0], *bad[1:4], images[1], bad[4], *[images[2]] * 9]
+    alpha = tmp_path / "a.json"
+    assert main(["caption", "--model", str(models / "sees"), "--alpha", str(alpha), *map(str, given)]) == 2
+    out, err = capsys.readouterr()
+    good = [str(path) for path in given if path not in bad]
+    assert [line.split("\t")[0] for line in out.splitlines()] == good
+    assert [record["image"] for record in json.loads(alpha.read_text(encoding="utf-8"))] == good
+    assert err.count("\n") == len(bad) and "Traceback" not in err
+    for line, path in zip(err.splitlines(), bad, strict=True):
+        assert line.startswith("course: ") and str(path) in line
+
+
+def test_only_bad_pictures_leave_no_alpha(models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a.html", "a.json", "a.png"):
+        said = refused(capsys, "caption", "--model", models / "sees", "--alpha", tmp_path / name, tmp_path / "no.jpg")
+        assert "no such file" in said and list(tmp_path.iterdir()) == []
+
+
+def test_alpha_of_pictures(
+    models: Path, images: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ("caption", "--model", models / "sees", "--alpha")
+    printed = answer(capsys, *command, tmp_path / "a.json", *images)
+    for record, line in zip(json.loads((tmp_path / "a.json").read_text()), printed.splitlines(), strict=True):
+        assert f"{record['image']}\t{record['caption']}" == line
+        assert set(record) == {"image", "caption", "tokens", "grid", "box", "weights", "gate"}
+        assert record["grid"] == [4, 4] and record["box"] == [0.0, 0.0, 1.0, 1.0]
+        assert all(sum(row) == pytest.approx(1, abs=1e-3) for row in record["weights"])
+    answer(capsys, *command, tmp_path / "a.html", *images)
+    page = (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert page.count("<section") == 3 and "<script" not in page
+    answer(capsys, *command, tmp_path / "a.png", images[0])
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    assert "one picture" in refused(capsys, *command, tmp_path / "b.png", *images)
+
+
+def test_strange_file_names_stay_on_their_line(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ["a\tb.png", "c\nd.png", "é 👩.png", os.fsdecode(b"\xff.png"), "<b>&.png"]
+    for name in names:
+        noise(1).save(tmp_path / "x.png")
+        os.replace(tmp_path / "x.png", tmp_path / name)
+    files = [tmp_path / name for name in names]
+    page = tmp_path / "a.html"
+    printed = answer(capsys, "caption", "--model", models / "sees", "--alpha", page, *files)
+    shown = [Path(line.split("\t")[0]).name for line in printed.splitlines()]
+    assert shown[:3] == ["a\\tb.png", "c\\nd.png", "é 👩.png"] and len(shown) == 5
+    assert all(line.count("\t") == 1 for line in printed.splitlines())
+    assert "<b>" not in page.read_text(encoding="utf-8")
+    answer(capsys, "caption", "--model", models / "sees", "--alpha", tmp_path / "a.json", *files)
+    assert len(json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))) == 5
+
+
+def test_a_full_disk_leaves_the_old_page(
+    models: Path, images: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch
+) -> None:
+    path = tmp_path / "a.html"
+    path.write_text("old")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert main(["caption", "--model", str(models / "sees"), "--alpha", str(path), str(images[0])]) == 2
+    assert "No space left" in capsys.readouterr().err
+    assert path.read_text() == "old" and {file.name for file in tmp_path.iterdir()} == {
+        "a.html",
+        "0.png",
+        "1.png",
+        "2.png",
+    }
+
+
+@pytest.fixture
+def captions(images: list[Path], tmp_path: Path) -> Path:
+    said = "image\tcaption\n0.png\ta dog\n0.png\tthe dog\n1.png\tthe red ball\n2.png\tmen\n"
+    (tmp_path / "c.tsv").write_text(said, encoding="utf-8")
+    (tmp_path / "s.json").write_text('{"train": ["0.png"], "test": ["1.png", "2.png"]}')
+    objects = [{"image": f"{seed}.png", "objects": [{"category": "dog", "box": [0, 0, 0.5, 1]}]} for seed in range(3)]
+    (tmp_path / "o.json").write_text(json.dumps(objects))
+    return tmp_path
+
+
+def test_evaluate_on_pictures(models: Path, captions: Path, capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
+    from course_pkg import caption_metrics
+
+    monkeypatch.setattr(caption_metrics, "java", lambda: None)
+    command = ("evaluate", "--model", models / "sees", "--images", captions, "--captions", captions / "c.tsv")
+    record = json.loads(answer(capsys, *command))
+    promised = {"bleu1", "bleu2", "bleu3", "bleu4", "bleu4_no_brevity_penalty", "meteor", "rouge_l", "cider"}
+    assert promised <= set(record) and record["n"] == 3 and record["model"] == "sees"
+    split = json.loads(answer(capsys, *command, "--split", f"{captions / 's.json'}:test", "--beam", "2"))
+    assert split["n"] == 2 and split["decoding"]["beam_size"] == 2
+    assert "no split val" in refused(capsys, *command, "--split", f"{captions / 's.json'}:val")
+    assert "is not a folder" in refused(capsys, *command[:4], captions / "no", *command[5:])
+
+
+def test_point_prints_the_record(models: Path, captions: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ("point", "--model", models / "sees", "--images", captions, "--objects", captions / "o.json")
+    record = json.loads(answer(capsys, *command, "--captions", captions / "c.tsv"))
+    assert record["n"] == 2 and record["left_out"]["unmarked"] == 2
+    assert {"pointing", "mass", "baselines", "ahead", "shift", "by_category"} <= set(record)
+    (captions / "o.json").write_text("[]")
+    assert "lists no pictures" in refused(capsys, *command)
+    (captions / "o.json").write_text('[{"image": "0.png", "obj')
+    assert "is not JSON" in refused(capsys, *command)
+
+
+def test_each_model_does_its_own_task(
+    models: Path, pair, captions: Path, images: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    sees, reads = ("--model", models / "sees"), ("--model", models / "looks")
+    for command in [
+        ("translate", *sees, "A dog."),
+        ("align", *sees, "--src", pair[0], "--tgt", pair[1]),
+        ("evaluate", *sees, "--src", pair[0], "--ref", pair[1]),
+    ]:
+        assert f"cannot {command[0]}" in refused(capsys, *command)
+    for command in [
+        ("caption", *reads, images[0]),
+        ("evaluate", *reads, "--images", captions, "--captions", captions / "c.tsv"),
+        ("point", *reads, "--images", captions, "--objects", captions / "o.json"),
+    ]:
+        assert f"cannot {command[0]}" in refused(capsys, *command)
 
 
 # train

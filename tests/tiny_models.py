@@ -4,7 +4,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from course_pkg import toy
@@ -79,6 +81,20 @@ def configuration(name: str, description: dict[str, Any], parameters: int) -> di
 def folder(parent: Path, name: str, description: dict[str, Any]) -> Path:
     save(parent / name, stored(description, name=name))
     return parent / name
+
+
+def captioner_folder(
+    parent: Path, name: str, description: dict[str, Any] = SEES_IMAGES, words: Vocabulary | None = None
+) -> Path:
+    """A stored captioner that sees by its own small network."""
+    save(parent / name, captioner(description, words, name=name))
+    return parent / name
+
+
+def noise(seed: int, width: int = 32, height: int = 32) -> Image.Image:
+    """A picture of random pixels."""
+    values = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return Image.fromarray(values)
 
 
 class Scripted(Decoder):

@@ -1,0 +1,186 @@
+"""Captioners measured: captions made without the references, and a gaze that is told where to look."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tiny_models import SEES_IMAGES, Scripted, captioner, noise, words_of
+
+from course_pkg import caption_evaluation, caption_metrics, evaluation, features
+from course_pkg.captioned import Captioned
+from course_pkg.captioner import Captioner
+from course_pkg.evaluation import evaluate_captions, point
+from course_pkg.located import Located, Thing
+from course_pkg.notation import CourseError
+from course_pkg.vocabulary import Vocabulary
+
+VOCABULARY = words_of("a dog throws the red ball to men")
+LEFT, RIGHT = (0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0)
+UPPER_LEFT, LOWER_RIGHT = 0, 15  # of 4 × 4 regions
+
+
+@pytest.fixture(autouse=True)
+def plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(caption_metrics, "java", lambda: None)
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> tuple[Path, ...]:
+    for seed in range(3):
+        noise(seed, 48, 32).save(tmp_path / f"{seed}.png")
+    return tuple(tmp_path / f"{seed}.png" for seed in range(3))
+
+
+@pytest.fixture(scope="module")
+def tiny() -> Captioner:
+    return Captioner(captioner(SEES_IMAGES, VOCABULARY))
+
+
+def looking(regions: list[int], says: str = "a dog throws the ball", words: Vocabulary = VOCABULARY) -> Captioner:
+    """Looks at the given region at each step, and says what it is told."""
+    stored = captioner(SEES_IMAGES, words)
+    looks = np.eye(16)[regions].tolist()
+    preferences = [[token] for token in words.encode(says).ids]
+    stored.model.decoder = Scripted(len(words), preferences, looks)
+    return Captioner(stored)
+
+
+def located(images: tuple[Path, ...], things: Any, captions: Any) -> Located:
+    count = len(things)
+    return Located(images[:count], tuple(things), tuple(captions), "made up")
+
+
+# Captions
+
+
+def test_the_record_says_what_was_measured(tiny: Captioner, images: tuple[Path, ...]) -> None:
+    references = Captioned(images, (("a dog", "the dog"), ("the ball",), ("a red ball",)), "three")
+    record = evaluate_captions(tiny, references, beam=2)
+    made = [one.caption for one in tiny.caption(images, 2)]
+    expected = caption_metrics.caption_scores(made, references.captions)
+    assert record == {
+        "model": "tiny",
+        "data": "three",
+        "n": 3,
+        "decoding": {"beam_size": 2, "length_penalty": 1.0},
+        **expected,
+    }
+    assert json.loads(json.dumps(record, allow_nan=False)) == record
+
+
+def test_captions_do_not_know_the_references(
+    tiny: Captioner, images: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handed = []
+    monkeypatch.setattr(caption_evaluation, "caption_scores", lambda made, references: handed.append(made) or {})
+    for captions in [(("a dog",), ("b",), ("c",)), (("c",), ("a dog",), ("the red ball",))]:
+        evaluate_captions(tiny, Captioned(images, captions, "x"))
+    assert handed[0] == handed[1]
+
+
+def test_photographs_go_through_kept_features(images: tuple[Path, ...], tmp_path: Path) -> None:
+    pytest.importorskip("efficientnet_lite_pytorch")
+    from test_captioner import PHOTOGRAPHS
+    from test_captioner import captioner as reads_features
+
+    model = reads_features(PHOTOGRAPHS)
+    evaluate_captions(model, Captioned(images, (("a dog",),) * 3, "x"), folder=tmp_path / "kept", beam=1)
+    assert len(features.cached(images, PHOTOGRAPHS["features"], folder=tmp_path / "kept")) == 3
+    things = ((Thing("dog", LEFT),),) * 3
+    record = point(model, located(images, things, (("a red dog", "dog"),) * 3), folder=tmp_path / "kept")
+    assert record["n"] == 6 and "features" in record["baselines"]
+    alone = [model.look(image, "a red dog").weights[2].sum() for image in images]
+    assert alone == pytest.approx([1, 1, 1])
+
+
+# Pointing
+
+
+def test_a_gaze_that_is_told_where_to_look_is_measured_exactly(images: tuple[Path, ...]) -> None:
+    things = [(Thing("dog", LEFT), Thing("sports ball", RIGHT))]
+    caption = "a dog throws the ball"  # looks: a, dog, throws, the, ball, EOS
+    right = point(
+        looking([UPPER_LEFT, UPPER_LEFT, LOWER_RIGHT, UPPER_LEFT, LOWER_RIGHT, UPPER_LEFT]),
+        located(images, things, [(caption,)]),
+    )
+    assert right["n"] == 2 and right["pictures"] == 1
+    assert right["pointing"]["score"] == right["mass"]["score"] == pytest.approx(1)
+    assert right["baselines"]["uniform"]["mass"]["score"] == pytest.approx(0.5, abs=0.01)
+    assert right["baselines"]["centre"]["pointing"]["score"] == pytest.approx(0.5)
+    # other words of the caption: for "dog" a, throws, the, ball look left, right, left, right; likewise for "ball"
+    another = [np.mean([1, 0, 1, 0]), np.mean([0, 0, 1, 0])]
+    assert right["baselines"]["another_word"]["mass"]["score"] == pytest.approx(np.mean(another), abs=0.01)
+    assert right["ahead"]["uniform"]["mass"]["score"] == pytest.approx(0.5, abs=0.01)
+    wrong = point(looking([LOWER_RIGHT] * 4 + [UPPER_LEFT]), located(images, things, [(caption,)]))
+    assert wrong["pointing"]["score"] == wrong["mass"]["score"] == 0
+    assert "features" not in right["baselines"], "it sees by its own network"
+
+
+@pytest.mark.parametrize(("shift", "name"), [(-1, "before"), (0, "same"), (1, "after")])
+def test_a_gaze_that_runs_ahead_or_behind_is_found(images: tuple[Path, ...], shift: int, name: str) -> None:
+    steps = [LOWER_RIGHT] * 6
+    for place in (1, 4):  # the words dog and ball
+        steps[place + shift] = UPPER_LEFT
+    things = [(Thing("dog", LEFT), Thing("sports ball", LEFT))]
+    record = point(looking(steps), located(images, things, [("a dog throws the ball",)]))
+    assert {key: value["pointing"]["score"] for key, value in record["shift"].items()} == {
+        "before": float(name == "before"),
+        "same": float(name == "same"),
+        "after": float(name == "after"),
+    }
+    assert record["shift"]["same"]["n"] == 2
+
+
+def test_its_own_captions_and_peoples(images: tuple[Path, ...]) -> None:
+    model = looking([UPPER_LEFT], says="a dog throws the ball")
+    things = [(Thing("dog", LEFT), Thing("person", RIGHT))]
+    own = point(model, located(images, things, [()]), own=True)
+    assert own["captions"] == "the model's own" and list(own["by_category"]) == ["dog"]
+    people = point(model, located(images, things, [("men", "the men", "a dog")]))
+    assert {name: told["n"] for name, told in people["by_category"].items()} == {"person": 2, "dog": 1}
+    assert people["by_category"]["person"]["mass"] == 0 and people["by_category"]["dog"]["mass"] == pytest.approx(1)
+
+
+def test_what_cannot_be_measured_is_counted(images: tuple[Path, ...]) -> None:
+    beyond = Thing("person", (0.0, 0.0, 0.0001, 0.0001))  # covers no pixel
+    record = point(looking([UPPER_LEFT]), located(images, [(Thing("dog", LEFT), beyond)], [("dog men puppy ball",)]))
+    assert record["n"] == 1
+    assert record["left_out"] == {"unknown": 1, "unmarked": 1, "unseen": 1}, "puppy, ball, men"
+
+
+def test_all_of_a_category_is_one_region(images: tuple[Path, ...]) -> None:
+    things = [(Thing("dog", LEFT), Thing("dog", RIGHT, crowd=True))]
+    record = point(looking([LOWER_RIGHT]), located(images, things, [("a dog",)]))
+    assert record["mass"]["score"] == record["baselines"]["uniform"]["mass"]["score"] == pytest.approx(1)
+
+
+def test_words_of_several_pieces_take_their_mean(images: tuple[Path, ...]) -> None:
+    from course_pkg.vocabulary import SubwordVocabulary
+
+    pieces = SubwordVocabulary.train(["a b c d e f g h i j k l m n o p q r s t u v w x y z"], size=40)
+    count = len(pieces.encode("dog")) - 1
+    assert count > 1
+    model = looking([UPPER_LEFT] + [LOWER_RIGHT] * count, says="dog", words=pieces)
+    record = point(model, located(images, [(Thing("dog", LEFT),)], [("dog",)]))
+    assert record["mass"]["score"] == pytest.approx(1 / count)
+
+
+def test_nothing_to_point_at_is_told(images: tuple[Path, ...], tiny: Captioner) -> None:
+    with pytest.raises(CourseError, match="no picture with both"):
+        point(tiny, located(images, [(Thing("dog", LEFT),)], [()]))
+    with pytest.raises(CourseError, match="no picture with marked things"):
+        point(tiny, located(images, [()], [("a dog",)]), own=True)
+    with pytest.raises(CourseError, match="no word of a caption names"):
+        point(tiny, located(images, [(Thing("dog", LEFT),)], [("the red men",)]))
+
+
+def test_the_record_is_json_and_does_not_change(images: tuple[Path, ...], tiny: Captioner) -> None:
+    things = [(Thing("dog", LEFT),), (Thing("sports ball", RIGHT),), (Thing("dog", RIGHT),)]
+    marked = located(images, things, [("a dog", "dog"), ("the red ball",), ("the dog throws a ball",)])
+    record = point(tiny, marked)
+    assert json.loads(json.dumps(record, allow_nan=False)) == record == point(tiny, marked)
+    for measure in ("pointing", "mass"):
+        assert record[measure]["low"] <= record[measure]["score"] <= record[measure]["high"]
+    assert evaluation.point is point
