@@ -11,12 +11,14 @@ PAGE = "book/api"
 MARK = "<!-- every module -->"
 # The order in which a reader meets them; a module that stands nowhere here comes last.
 SECTIONS = {
-    "Use a trained model": ["inference", "captioner", "steering", "evaluation", "cli"],
+    "Use a trained model": ["inference", "captioner", "steering", "evaluation", "caption_evaluation", "cli"],
     "The parts of a model": [
         "notation", "vocabulary", "attention", "recurrent", "encoders", "decoders", "caption_decoder", "models",
         "losses",
     ],
-    "From steps to sentences, and how good they are": ["search", "search_tree", "metrics", "probe", "cost"],
+    "From steps to sentences, and how good they are": [
+        "search", "search_tree", "metrics", "caption_metrics", "pointing", "category_words", "probe", "cost",
+    ],
     "Data": ["toy", "toy_grammar", "toy_lexicon", "toy_sampler", "corpora", "preparation", "captioning", "batching"],
     "Drawn scenes": [
         "scenes", "scenes_grammar", "scenes_sampler", "scenes_layout", "scenes_places", "scenes_people",
@@ -24,7 +26,7 @@ SECTIONS = {
     ],
     "Pictures": ["captioned", "located", "pictures", "features", "feature_networks", "feature_files"],
     "Training": ["training", "bptt", "recipes", "checkpoints", "results"],
-    "Beside the chapters": ["exercises", "plotting", "drawing", "diagrams", "tree_drawing", "alpha_page"],
+    "Beside the chapters": ["exercises", "plotting", "drawing", "diagrams", "tree_drawing", "alpha_page", "caption_page"],
 }  # fmt: skip
 
 
