@@ -26,7 +26,9 @@ SECTIONS = {
     ],
     "Pictures": ["captioned", "located", "pictures", "features", "feature_networks", "feature_files"],
     "Training": ["training", "bptt", "recipes", "checkpoints", "results"],
-    "Beside the chapters": ["exercises", "plotting", "drawing", "diagrams", "tree_drawing", "alpha_page", "caption_page"],
+    "Beside the chapters": [
+        "exercises", "plotting", "drawing", "diagrams", "tree_drawing", "alpha_page", "caption_page",
+    ],
 }  # fmt: skip
 
 
