@@ -81,6 +81,14 @@ FAULTS = [
           SOFTMAX, "scores.masked_fill(~mask, -3.0).softmax(dim=-1)"),
     Fault(10, "one direction of the annotations forgotten in the count", "cost",
           "keys = 2 * n * n_a", "keys = n * n_a"),
+    Fault(12, "a reward that is not detached", "losses",
+          "rewards = log_likelihood.detach() /", "rewards = log_likelihood /"),
+    Fault(12, "an entropy term of the wrong sign", "losses",
+          "+ entropy_weight * entropy", "- entropy_weight * entropy"),
+    Fault(12, "a baseline that contains the current rewards", "losses",
+          "return before", "return self.value.clone()"),
+    Fault(12, "the context of the place beside the drawn one", "attention",
+          "index = position.unsqueeze(1)", "index = (position.unsqueeze(1) + 1) % weights.shape[1]"),
 ]  # fmt: skip
 
 
