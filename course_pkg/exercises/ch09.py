@@ -193,7 +193,10 @@ def _company(answer: Callable[..., Any]) -> Iterator[Finding]:
     yield right("a healthy model passes")
     missed = [name for name in ("no mask", "wrong axis", "padding read first") if _passes(answer, name)]
     if len(missed) == 3:
-        yield wrong("C, G and I pass it too", "`assert` something of α alone against α in company of a longer one.")
+        yield wrong(
+            "C, G and I pass it too, so it is no answer yet",
+            "`assert` something of α alone against α in company of a longer one.",
+        )
     elif missed == ["no mask", "padding read first"]:
         yield wrong("C and I pass your test", "only the *shorter* sentence has padding: look at each of its weights.")
     elif missed:
