@@ -65,7 +65,7 @@ def _looks() -> tuple[Tensor, Tensor]:
 
 @exercise("11.penalty", "the doubly stochastic penalty")
 def _penalty(answer: Callable[..., Any]) -> Iterator[Finding]:
-    """``penalty(alpha, target_mask)``: Σ_i (1 - Σ_t α_ti)² of each caption, meaned over the captions."""
+    """``penalty(alpha, target_mask)``: Σ_i (1 - Σ_t α_ti)² of each caption, and the mean over captions."""
     alpha, mask = _looks()
     returned = answer(alpha.clone(), mask.clone())
     if _missing(returned):
