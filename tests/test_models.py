@@ -381,7 +381,10 @@ def test_at_the_start_attention_is_uniform_and_only_v_learns_to_look():
 
 
 def test_a_few_updates_move_every_parameter():
-    """From the paper's start, where W_a and U_a have no slope until v_a has left 0; the first look is not enough."""
+    """From the paper's start, where W_a and U_a have no slope until v_a has left 0; the first look is not enough.
+
+    Updates of one size, whatever the slope: those of the alignment model are minute.
+    """
     model = initialised().double()
     start = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     for _ in range(5):
@@ -389,9 +392,9 @@ def test_a_few_updates_move_every_parameter():
         nll(model, BATCH, "token").backward()
         with torch.no_grad():
             for parameter in model.parameters():
-                parameter -= parameter.grad
+                parameter -= 0.01 * parameter.grad.sign()
     for name, parameter in model.named_parameters():
-        assert (parameter - start[name]).abs().max() > 1e-12, name
+        assert (parameter - start[name]).abs().max() > 1e-3, name
 
 
 @pytest.mark.parametrize("K", [20, 1000, 30_001])
