@@ -1,27 +1,17 @@
 """Truths about captioned pictures: every form they are handed out in, and what is refused, in one line."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from refusals import refusal
 
 from course_pkg import captioned
 from course_pkg.captioned import Captioned, captioned_folder, flickr8k
-from course_pkg.notation import CourseError
 
 NAMES = ("a.jpg", "b.jpg", "c.jpg", "d.jpg")
 CAPTIONS = {name: (f"one of {name[0]} , said first .", f'two of {name[0]} : "so" .') for name in NAMES}
 SPLITS = {"train": ["c.jpg", "a.jpg"], "val": ["b.jpg"], "test": ["d.jpg"]}
-
-
-def refusal(call: Callable[[], object]) -> str:
-    """The one line with which ``call`` refuses its input."""
-    with pytest.raises(CourseError) as caught:
-        call()
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
 
 
 def put(folder: Path, files: dict[str, str]) -> Path:

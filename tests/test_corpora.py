@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from refusals import refusal
 
 from course_pkg import corpora
 from course_pkg.corpora import ParallelText, fetch, read_lines, text_pair
-from course_pkg.notation import CourseError
 
 BODY = bytes(range(256)) * 1000  # several blocks of the download loop
 SHA256 = hashlib.sha256(BODY).hexdigest()
@@ -47,15 +47,6 @@ def test_line_ends_marks_and_blank_lines(tmp_path: Path, data: bytes, lines: lis
     (tmp_path / "text.gz").write_bytes(gzip.compress(data))
     assert read_lines(tmp_path / "text") == lines
     assert read_lines(str(tmp_path / "text.gz")) == lines
-
-
-def refusal(call: Callable[[], object]) -> str:
-    """The one line with which ``call`` refuses its input."""
-    with pytest.raises(CourseError) as caught:
-        call()
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
 
 
 def test_bad_files_are_refused_in_one_line(tmp_path: Path) -> None:

@@ -4,29 +4,19 @@ import errno
 import json
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from refusals import refusal
 
 from course_pkg import feature_files
 from course_pkg.feature_files import RECORD, RowWriter, alone, complete, disk_errors, open_rows
-from course_pkg.notation import CourseError
 
 NAMES = [f"{number}.jpg" for number in range(5)]
 SHAPES = [(4, 3), (2, 5)]
 ROWS = [np.random.default_rng(6).normal(size=(5, *shape)).astype(np.float16) for shape in SHAPES]
-
-
-def refusal(call: Callable[[], object]) -> str:
-    """The one line with which ``call`` refuses its input."""
-    with pytest.raises(CourseError) as caught:
-        call()
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
 
 
 def writer(folder: Path, key: str = "key") -> RowWriter:

@@ -5,7 +5,6 @@ import pickle
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from refusals import refusal
 
 from course_pkg import feature_files, features
 from course_pkg.corpora import cache_folder
-from course_pkg.notation import CourseError
 
 FINE, COARSE = "efficientnet-lite0-14", "efficientnet-lite0"
 
@@ -58,15 +57,6 @@ def computed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[int]:
 def kept(paths: list[Path], name: str = FINE, **options: Any) -> features.FeatureStore:
     """The features, without a bar."""
     return features.cached(paths, name, progress=False, **options)
-
-
-def refusal(call: Callable[[], object]) -> str:
-    """The one line with which ``call`` refuses its input."""
-    with pytest.raises(CourseError) as caught:
-        call()
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
 
 
 def test_what_is_kept_is_what_the_network_gives(

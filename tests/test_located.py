@@ -1,27 +1,17 @@
 """Truths about marked photographs: places, outlines as masks, and what is refused."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from refusals import refusal
 
 from course_pkg.located import Thing, coco_mini, objects_folder
-from course_pkg.notation import CourseError
 from course_pkg.pictures import View
 
 WHOLE = View.of((224, 224))
-
-
-def refusal(call: Callable[[], object]) -> str:
-    """The one line with which ``call`` refuses its input."""
-    with pytest.raises(CourseError) as caught:
-        call()
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
 
 
 def folder(tmp_path: Path, entries: Any, captions: str | None = None) -> Path:

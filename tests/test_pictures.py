@@ -3,15 +3,14 @@
 import io
 import struct
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from refusals import refusal
 
 from course_pkg import pictures
-from course_pkg.notation import CourseError
 from course_pkg.pictures import View
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
@@ -28,15 +27,6 @@ def saved(image: Image.Image, kind: str, **options: object) -> bytes:
     stream = io.BytesIO()
     image.save(stream, kind, **options)
     return stream.getvalue()
-
-
-def refusal(call: Callable[[], object]) -> str:
-    """The one line with which ``call`` refuses its input."""
-    with pytest.raises(CourseError) as caught:
-        call()
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
 
 
 # The view
