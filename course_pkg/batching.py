@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import TypeVar, final
 
 import torch
 from jaxtyping import Bool, Int
@@ -13,8 +13,9 @@ from course_pkg.encoders import FeatureMaps
 from course_pkg.notation import CourseError, Record
 from course_pkg.vocabulary import BOS, PAD
 
-__all__ = ["Batch", "BucketSampler", "CaptionBatch", "pad"]
+__all__ = ["Batch", "BucketSampler", "CaptionBatch", "chunks", "pad", "target_side"]
 
+T = TypeVar("T")
 Pair = tuple[Sequence[int], Sequence[int]]
 
 
@@ -24,6 +25,12 @@ def pad(rows: Sequence[Sequence[int]]) -> tuple[Int[Tensor, "B N"], Bool[Tensor,
     ids = torch.tensor([[*row, *[PAD] * (longest - len(row))] for row in rows])
     lengths = torch.tensor([len(row) for row in rows])
     return ids, torch.arange(longest) < lengths.unsqueeze(1)
+
+
+def chunks(rows: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """The rows in their order, ``size`` at a time."""
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]
 
 
 @dataclass(frozen=True)
@@ -58,7 +65,7 @@ class Batch(Record):
                 if not len(ids):
                     raise CourseError(f"The {side} of pair {row} is empty: drop the pair or end it with EOS.")
         source, source_mask = pad([source for source, _ in pairs])
-        return cls(source, source_mask, *_target_side([target for _, target in pairs]))
+        return cls(source, source_mask, *target_side([target for _, target in pairs]))
 
 
 @dataclass(frozen=True)
@@ -89,11 +96,11 @@ class CaptionBatch(Record):
         """
         if not captions or not all(map(len, captions)):
             raise CourseError("A batch needs at least one caption, and each at least EOS.")
-        return cls(pictures, *_target_side(captions))
+        return cls(pictures, *target_side(captions))
 
 
-def _target_side(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor, Tensor]:
-    """Inputs (BOS first), targets and their mask."""
+def target_side(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor, Tensor]:
+    """What teacher forcing feeds (BOS first), what must be predicted, and the mask of what is real of it."""
     targets, mask = pad(rows)
     first = targets.new_full((len(rows), 1), BOS)
     return torch.cat([first, targets[:, :-1]], dim=1), targets, mask

@@ -15,9 +15,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from course_pkg import features, pictures
+from course_pkg.batching import chunks, target_side
 from course_pkg.captioning import LONGEST_CAPTION, caption_words
 from course_pkg.checkpoints import Stored
-from course_pkg.encoders import Encoded, FeatureMaps
+from course_pkg.encoders import Encoded
 from course_pkg.notation import CourseError
 from course_pkg.pictures import Source, View
 from course_pkg.search import Hypotheses, beam_search
@@ -27,6 +28,8 @@ __all__ = ["Caption", "Captioner", "Seen"]
 
 TOGETHER = 8
 """Photographs in memory at once, however many are to be captioned."""
+FEATURES_TOGETHER = 64
+"""Pictures captioned at once whose features are kept already."""
 WIDEST_BEAM = 100
 DIGITS = 5  # of α in a record
 
@@ -156,8 +159,8 @@ class Captioner:
             raise CourseError("caption takes a list of pictures, not one picture: put it in brackets.")
         found: list[Caption] = []
         with tqdm(total=len(images), unit="picture", disable=not progress) as bar:
-            for start in range(0, len(images), TOGETHER):
-                several = [one if isinstance(one, Seen) else self.see(one) for one in images[start : start + TOGETHER]]
+            for some in chunks(images, TOGETHER):
+                several = [one if isinstance(one, Seen) else self.see(one) for one in some]
                 encoded = self.encode_seen(several)
                 found += self._described(encoded, [one.view for one in several], beam, length_penalty)
                 bar.update(len(several))
@@ -177,11 +180,9 @@ class Captioner:
             CourseError: features of another network.
         """
         found: list[Caption] = []
-        rows = range(len(store))
-        for some in tqdm(
-            [rows[start : start + 64] for start in rows[::64]], unit="batch", disable=not progress, leave=False
-        ):
-            encoded = self.encode_features(store, list(some))
+        batches = list(chunks(range(len(store)), FEATURES_TOGETHER))
+        for some in tqdm(batches, unit="batch", disable=not progress, leave=False):
+            encoded = self.encode_features(store, some)
             found += self._described(encoded, [None] * len(some), beam, length_penalty)
         return found
 
@@ -229,8 +230,8 @@ class Captioner:
 
     @torch.inference_mode()
     def _encode_maps(self, fine: Tensor, coarse: Tensor) -> Encoded:
-        fine, coarse = fine.to(self.device), coarse.to(self.device)
-        return self.model.encode(FeatureMaps(fine, coarse) if self.grid == (14, 14) else coarse)
+        assert self.reads is not None
+        return self.model.encode(features.unjoined(self.reads, fine.to(self.device), coarse.to(self.device)))
 
     @torch.inference_mode()
     def _described(
@@ -292,11 +293,9 @@ class Captioner:
         pieces = self.target.encode_all(texts)
         if any(len(one) < 2 for one in pieces):
             raise CourseError("The caption has no words: write some.")
-        longest = max(map(len, pieces))
-        rows = [[*one.ids, *[PAD] * (longest - len(one))] for one in pieces]
-        targets = torch.tensor(rows, device=self.device)
-        inputs = torch.cat([torch.full_like(targets[:, :1], BOS), targets[:, :-1]], dim=1)
-        rollout = self.model.decoder(inputs, encoded.take(torch.zeros(len(rows), dtype=torch.long, device=self.device)))
+        inputs, targets, _ = (side.to(self.device) for side in target_side([one.ids for one in pieces]))
+        alike = torch.zeros(len(pieces), dtype=torch.long, device=self.device)
+        rollout = self.model.decoder(inputs, encoded.take(alike))
         log_probs = rollout.logits.float().log_softmax(-1).gather(-1, targets.unsqueeze(-1)).squeeze(-1)
         assert rollout.weights is not None
         found = []

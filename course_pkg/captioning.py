@@ -15,13 +15,13 @@ import torch
 from torch import Tensor
 
 from course_pkg import captioned, features, scenes
-from course_pkg.batching import CaptionBatch
+from course_pkg.batching import CaptionBatch, chunks
 from course_pkg.caption_metrics import caption_words
 from course_pkg.captioned import Captioned
 from course_pkg.encoders import FeatureMaps
 from course_pkg.metrics import caption_bleu
 from course_pkg.notation import CourseError
-from course_pkg.preparation import MEASURED_TOGETHER, Question, chunks
+from course_pkg.preparation import MEASURED_TOGETHER, Question
 from course_pkg.recipes import Data, Recipe
 from course_pkg.vocabulary import EOS, SubwordVocabulary, Vocabulary, WordVocabulary
 
@@ -67,7 +67,7 @@ class Photographs:
     def read(self, rows: Sequence[int]) -> Tensor | FeatureMaps:
         """The features of these rows, in single precision."""
         fine, coarse = (values.float() for values in self.store.maps(rows))
-        return coarse if self.store.kind.grid == (7, 7) else FeatureMaps(fine, coarse)
+        return features.unjoined(self.store.kind.name, fine, coarse)
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ __all__ = [
     "find",
     "load",
     "pick_device",
+    "reads_pictures",
     "published",
     "save",
     "write_atomically",
@@ -74,6 +75,11 @@ def pick_device(name: str = "auto") -> torch.device:
     if not here[name]:
         raise CourseError(f"There is no {name} device here: choose auto or cpu.")
     return torch.device(name)
+
+
+def reads_pictures(description: dict[str, Any]) -> bool:
+    """Whether a recipe's ``[model]`` table describes a captioner, which has no source vocabulary."""
+    return description.get("architecture") == "show_attend_tell"
 
 
 def build(
@@ -237,7 +243,7 @@ def load(name_or_folder: str | Path, *, device: torch.device | str = "cpu") -> S
     if not isinstance(sides, dict) or not isinstance(description, dict):
         raise CourseError(f"The model in {folder} was not written by this package (no vocabularies or no model).")
     try:
-        sees = description.get("architecture") == "show_attend_tell"
+        sees = reads_pictures(description)
         source = None if sees else Vocabulary.from_json(sides["shared"] if "shared" in sides else sides["source"])
         target = source if source and "shared" in sides else Vocabulary.from_json(sides["target"])
     except KeyError as error:

@@ -19,10 +19,10 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from course_pkg import pictures
-from course_pkg.encoders import FeatureMaps, joined
+from course_pkg.encoders import FeatureMaps, features_of_map, joined
 from course_pkg.notation import CourseError
 
-__all__ = ["NETWORKS", "FeatureNetwork", "Kind", "join", "kind", "network", "prepare"]
+__all__ = ["NETWORKS", "FeatureNetwork", "Kind", "join", "kind", "network", "prepare", "unjoined"]
 
 MIDDLE_BLOCK = 10  # the last block at stride 16: 14 × 14 locations of a picture of 224 × 224
 MAPS = ((14, 14, 112), (7, 7, 1280))  # rows, columns and width of the two maps that are kept
@@ -72,14 +72,20 @@ def prepare(pixels: UInt8[np.ndarray, "B 224 224 3"]) -> Float[Tensor, "B 3 224 
     return (torch.from_numpy(pixels).permute(0, 3, 1, 2).float() - 127) / 128
 
 
+def unjoined(
+    name: str, middle: Float[Tensor, "B 196 112"], last: Float[Tensor, "B 49 1280"]
+) -> Float[Tensor, "B 49 1280"] | FeatureMaps:
+    """Those of the two kept maps that network ``name`` makes its annotations of, as an `ImageEncoder` reads them."""
+    return last if kind(name).grid == (7, 7) else FeatureMaps(middle, last)
+
+
 def join(name: str, middle: Float[Tensor, "B 196 112"], last: Float[Tensor, "B 49 1280"]) -> Float[Tensor, "B L D0"]:
     """The two kept maps, location-major, as the annotations of network ``name``; linear in both.
 
     Works on any device and in any precision, for those who keep the maps and join them batch by batch.
     """
-    if kind(name).grid == (7, 7):
-        return last
-    return joined(FeatureMaps(middle, last))
+    maps = unjoined(name, middle, last)
+    return joined(maps) if isinstance(maps, FeatureMaps) else maps
 
 
 @final
@@ -139,15 +145,11 @@ class FeatureNetwork(nn.Module):
             if index == MIDDLE_BLOCK:
                 middle = x
         last = net._swish(net._bn1(net._conv_head(x)))
-        return _location_major(middle), _location_major(last)
+        return features_of_map(middle), features_of_map(last)
 
     def forward(self, images: Float[Tensor, "B 3 224 224"]) -> Float[Tensor, "B L D0"]:
         """Annotations of pictures in the normalisation of `prepare`."""
         return join(self.name, *self.maps(images))
-
-
-def _location_major(feature_map: Float[Tensor, "B C h w"]) -> Float[Tensor, "B L C"]:
-    return feature_map.flatten(2).transpose(1, 2)  # a bare view(B, L, C) would scatter every vector
 
 
 def network(name: str, device: torch.device | str = "cpu") -> FeatureNetwork:

@@ -19,10 +19,21 @@ from tqdm import tqdm
 
 from course_pkg import feature_files, pictures
 from course_pkg.corpora import cache_folder
-from course_pkg.feature_networks import MAPS, NETWORKS, FeatureNetwork, Kind, join, kind, network, prepare
+from course_pkg.feature_networks import MAPS, NETWORKS, FeatureNetwork, Kind, join, kind, network, prepare, unjoined
 from course_pkg.notation import CourseError
 
-__all__ = ["NETWORKS", "FeatureNetwork", "FeatureStore", "Kind", "cached", "join", "kind", "network", "prepare"]
+__all__ = [
+    "NETWORKS",
+    "FeatureNetwork",
+    "FeatureStore",
+    "Kind",
+    "cached",
+    "join",
+    "kind",
+    "network",
+    "prepare",
+    "unjoined",
+]
 
 BATCH = 25  # pictures in the network at once; more is no faster on a processor
 ENDS = 1 << 14  # bytes at each end of a picture's file by which it is known again

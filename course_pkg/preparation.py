@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from course_pkg import corpora, toy
-from course_pkg.batching import Batch, CaptionBatch
+from course_pkg.batching import Batch, CaptionBatch, chunks
 from course_pkg.corpora import ParallelText
 from course_pkg.metrics import bleu
 from course_pkg.notation import CourseError
@@ -30,7 +30,7 @@ class Question(NamedTuple):
         max_steps: the longest answer, EOS counted.
     """
 
-    rows: list[int]
+    rows: Sequence[int]
     batch: Batch | CaptionBatch
     max_steps: int
 
@@ -78,12 +78,6 @@ class Corpus:
     def score(self, texts: Sequence[str]) -> float:
         """Corpus BLEU of the answers to `questions`, in their rows' order."""
         return bleu(texts, self.validation_text.target).score
-
-
-def chunks(rows: list[int], size: int) -> Iterator[list[int]]:
-    """The rows in their order, ``size`` at a time."""
-    for start in range(0, len(rows), size):
-        yield rows[start : start + size]
 
 
 def _text(name: str, data: Data, files: tuple[str, str], *, seed: int, count: int) -> ParallelText:

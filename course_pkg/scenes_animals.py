@@ -132,33 +132,13 @@ def _markings(pen: Pen, build: Build, hip: Point, shoulder: Point, head: Point, 
             (1.1, 0.3, 1.7),
         ):
             x, y = along(share, lift)
-            pen.blob(
-                [
-                    (x - r, y - r * 0.6),
-                    (x, y - r),
-                    (x + r, y - r * 0.3),
-                    (x + r * 0.6, y + r * 0.8),
-                    (x - r * 0.7, y + r * 0.7),
-                ],
-                patch,
-                edge=False,
-            )
+            _patch(pen, x, y, r, patch)
         for i in range(1, 6):
             share = i / 6.2
             x, y = shoulder[0] + (head[0] - shoulder[0]) * share, shoulder[1] + (head[1] - shoulder[1]) * share
             r = 1.7 - 0.12 * i
             x += 0.7 if i % 2 else -0.9
-            pen.blob(
-                [
-                    (x - r, y - r * 0.6),
-                    (x, y - r),
-                    (x + r, y - r * 0.3),
-                    (x + r * 0.6, y + r * 0.8),
-                    (x - r * 0.7, y + r * 0.7),
-                ],
-                patch,
-                edge=False,
-            )
+            _patch(pen, x, y, r, patch)
     elif build.spots == "stripes":  # the zebra
         for share in (-0.15, 0.12, 0.39, 0.66, 0.93):
             (x, y), r = along(share, 0), size
@@ -179,6 +159,18 @@ def _markings(pen: Pen, build: Build, hip: Point, shoulder: Point, head: Point, 
         for share, lift in ((0.1, -0.3), (0.45, -0.55), (0.75, -0.1), (0.3, 0.3)):
             x, y = along(share, lift)
             pen.limb([(x - 1.5, y), (x, y + 1.2), (x + 1.5, y)], 0.6, dark(coat, 0.2), edge=False)
+
+
+def _patch(pen: Pen, x: Real, y: Real, r: Real, colour: Colour) -> None:
+    """One patch of a giraffe's coat."""
+    corners = [
+        (x - r, y - r * 0.6),
+        (x, y - r),
+        (x + r, y - r * 0.3),
+        (x + r * 0.6, y + r * 0.8),
+        (x - r * 0.7, y + r * 0.7),
+    ]
+    pen.blob(corners, colour, edge=False)
 
 
 def _eye(pen: Pen, x: Real, y: Real, asleep: bool, r: Real = 0.95) -> None:

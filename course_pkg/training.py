@@ -25,7 +25,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from course_pkg.batching import Batch, BucketSampler, CaptionBatch
 from course_pkg.captioning import CaptionCorpus, prepare_captions
-from course_pkg.checkpoints import Stored, build, save, write_atomically
+from course_pkg.checkpoints import Stored, build, reads_pictures, save, write_atomically
 from course_pkg.decoders import Rollout
 from course_pkg.losses import (
     MovingBaseline,
@@ -68,8 +68,7 @@ def _optimiser(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
 
 
 def _corpus(recipe: Recipe) -> Corpus | CaptionCorpus:
-    sees = recipe.model.get("architecture") == "show_attend_tell"
-    return prepare_captions(recipe) if sees else prepare(recipe)
+    return prepare_captions(recipe) if reads_pictures(recipe.model) else prepare(recipe)
 
 
 def _new_model(recipe: Recipe, corpus: Corpus | CaptionCorpus) -> EncoderDecoder:

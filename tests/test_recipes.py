@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from course_pkg import recipes
-from course_pkg.checkpoints import build
+from course_pkg.checkpoints import build, reads_pictures
 from course_pkg.models import count_parameters
 from course_pkg.notation import CourseError
 from course_pkg.recipes import Recipe, read
@@ -28,7 +28,7 @@ epochs = 3
 
 def parameters(recipe: Recipe) -> int:
     size = recipe.vocabulary.size
-    read = None if recipe.model["architecture"] == "show_attend_tell" else size
+    read = None if reads_pictures(recipe.model) else size
     with torch.device("meta"):  # shapes without memory
         return count_parameters(build(recipe.model, source_vocabulary=read, target_vocabulary=size))
 
