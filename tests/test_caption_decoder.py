@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from driven import steps
 from torch import nn
 
 from course_pkg.attention import AdditiveScore, HardAttention, SoftAttention
@@ -51,21 +52,11 @@ VARIANTS = [
 ]
 
 
-def steps(decoder, encoded, inputs=INPUTS):
-    """Drive the decoder one token at a time."""
-    memory, state = decoder.start(encoded)
-    outcomes = []
-    for token in inputs.unbind(1):
-        outcomes.append(decoder.step(token, state, memory))
-        state = outcomes[-1].state
-    return outcomes
-
-
 @pytest.mark.parametrize("make", VARIANTS)
 def test_step_by_step_reproduces_teacher_forcing(make):
     """P19: the log-probabilities, the weights and the gate."""
     made, encoded = make(), image()
-    rollout, outcomes = made(INPUTS, encoded), steps(made, encoded)
+    rollout, outcomes = made(INPUTS, encoded), steps(made, encoded, INPUTS)
     logits = torch.stack([outcome.logits for outcome in outcomes], dim=1)
     weights = torch.stack([outcome.glimpse.weights for outcome in outcomes], dim=1)
     assert rollout.logits.shape == (B, T, V) and rollout.weights.shape == (B, T, S)
@@ -208,7 +199,7 @@ def test_the_gate_scales_what_the_lstm_and_the_output_are_given():
     elsewhere = Encoded(torch.randn(B, S, D).double(), encoded.mask, encoded.summary)
     shut, other = made(INPUTS, encoded), made(INPUTS, elsewhere)
     assert torch.equal(shut.logits, other.logits) and not torch.equal(shut.weights, other.weights)
-    first = steps(made, encoded)[0]
+    first = steps(made, encoded, INPUTS)[0]
     torch.testing.assert_close(
         first.glimpse.context, (first.glimpse.weights.unsqueeze(-1) * encoded.annotations).sum(1)
     )

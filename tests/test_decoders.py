@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from driven import steps
 from torch import nn
 
 from course_pkg.attention import AdditiveScore, DotScore, GeneralScore, ScaledDotScore, SoftAttention
@@ -66,16 +67,6 @@ ALL = [
 ORDERS = pytest.mark.parametrize("order", STEP_ORDERS)
 
 
-def steps(decoder, encoded, inputs=INPUTS):
-    """Drive the decoder one token at a time."""
-    memory, state = decoder.start(encoded)
-    outcomes = []
-    for token in inputs.unbind(1):
-        outcomes.append(decoder.step(token, state, memory))
-        state = outcomes[-1].state
-    return outcomes
-
-
 # P19
 
 
@@ -83,7 +74,7 @@ def steps(decoder, encoded, inputs=INPUTS):
 def test_step_by_step_reproduces_teacher_forcing(make):
     """P19: the log-probabilities, and the weights where there are any."""
     decoder, encoded = make()
-    rollout, outcomes = decoder(INPUTS, encoded), steps(decoder, encoded)
+    rollout, outcomes = decoder(INPUTS, encoded), steps(decoder, encoded, INPUTS)
     found = torch.stack([outcome.logits for outcome in outcomes], dim=1).log_softmax(-1)
     assert rollout.logits.shape == (B, T, V)
     torch.testing.assert_close(found, rollout.logits.log_softmax(-1), rtol=0, atol=1e-11)
@@ -328,14 +319,14 @@ def test_what_does_not_depend_on_the_state_is_computed_once(order):
     words, vocabulary = calls(decoder.embedding), calls(decoder.output.W_o)
     decoder(INPUTS, encoded)
     assert [len(c) for c in (keys, queries, energies, words, vocabulary)] == [1, T, T, 1, 1]
-    steps(decoder, encoded)
+    steps(decoder, encoded, INPUTS)
     assert len(keys) == 2 and len(energies) == 2 * T
 
 
 def test_the_fixed_vectors_share_of_the_gates_is_computed_once():
     decoder, encoded = plain()
     share, vocabulary = calls(decoder.C), calls(decoder.output.W_o)
-    steps(decoder, encoded)
+    steps(decoder, encoded, INPUTS)
     assert len(share) == 1
     decoder(INPUTS, encoded)
     assert (len(share), len(vocabulary)) == (2, T + 1)
