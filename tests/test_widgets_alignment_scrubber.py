@@ -10,7 +10,7 @@ import pytest
 import widget_pages
 from browser import opened
 from playwright.sync_api import Browser, Page
-from widget_js import run_js
+from widget_js import run_js, scrubber_page
 
 from course_pkg.drawing import ALPHA_STOPS
 from course_pkg.inference import fold_words
@@ -165,25 +165,11 @@ def test_the_scale_runs_from_the_ground_and_its_numbers_can_be_read(dark: bool) 
 
 # --- in a browser -------------------------------------------------------------------------------------------------
 
-PAGE = """<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>A scrubber</title><style>{sheet}</style>
-<main><h1>A scrubber</h1><div id="here"></div></main><script>
-const widget = (() => {{ {module} }})();
-const state = {state}, saved = [], heard = {{}};
-const model = {{
-  get: (name) => state[name],
-  set(name, value) {{ state[name] = value; heard[`change:${{name}}`]?.(); }},
-  on(event, listener) {{ heard[event] = listener; }},
-  off(event) {{ delete heard[event]; }},
-  save_changes() {{ saved.push(state.step); }},
-}};
-const end = widget.render({{ model, el: document.getElementById("here") }});
-</script></html>"""
-
 
 def shown_page(page: Page, shown: AlignmentScrubber, address: str = "") -> Page:
     module = front_end("alignment_scrubber").replace("export default ", "return ")
     text = widget_pages.data_block(widget_pages.own_data(shown.get_state()))
-    html = PAGE.format(sheet=style_sheet("alignment_scrubber"), module=module, state=text)
+    html = scrubber_page("alignment_scrubber", module, text)
     page.route("http://pages.test/**", lambda route: route.fulfill(body=html, content_type="text/html; charset=utf-8"))
     page.goto("http://pages.test/" + address)
     return page

@@ -17,12 +17,12 @@ from browser import PHONE, WIDE, opened
 from PIL import Image
 from playwright.sync_api import Browser, Page
 from widget_drivers import decoded_steering, drive_region_scrubber
-from widget_js import run_js
+from widget_js import run_js, scrubber_page
 
 from course_pkg import pictures, scenes
 from course_pkg.notation import CourseError
 from course_pkg.widgets import RegionScrubber
-from course_pkg.widgets.base import front_end, style_sheet
+from course_pkg.widgets.base import front_end
 from course_pkg.widgets.region_pictures import SIGMA, data_address, enlarged, gold_region, picture_of, veiled
 from course_pkg.widgets.region_state import UNITS
 
@@ -392,33 +392,11 @@ def test_the_veil_is_none_where_the_light_is_full_and_the_package_s_elsewhere() 
 
 # --- in a browser ---------------------------------------------------------------------------------------------------
 
-PAGE = """<!DOCTYPE html><html lang="en"{theme}><meta charset="utf-8"><title>A scrubber</title><style>{sheet}</style>
-<meta name="viewport" content="width=device-width, initial-scale=1"><body style="{ground}">
-<main><h1>A scrubber</h1><div id="here"></div></main><script>
-const widget = (() => {{ {module} }})();
-const state = {state}, saved = [], heard = {{}};
-const model = {{
-  get: (name) => state[name],
-  set(name, value) {{ state[name] = value; heard[`change:${{name}}`]?.(); }},
-  on(event, listener) {{ heard[event] = listener; }},
-  off(event) {{ delete heard[event]; }},
-  save_changes() {{ saved.push(state.step); }},
-}};
-const end = widget.render({{ model, el: document.getElementById("here") }});
-</script></body></html>"""
-
 MODULE = front_end("region_scrubber").replace("export default ", "return ")
 
 
 def shown_page(page: Page, shown: RegionScrubber, address: str = "", module: str = MODULE, dark: bool = False) -> Page:
-    theme, ground = (' data-theme="dark"', "background: #121212; color: #eee") if dark else ("", "background: #fff")
-    html = PAGE.format(
-        sheet=style_sheet("region_scrubber"),
-        module=module,
-        state=widget_pages.data_block(state_of(shown)),
-        theme=theme,
-        ground=ground,
-    )
+    html = scrubber_page("region_scrubber", module, widget_pages.data_block(state_of(shown)), dark=dark)
     page.route("http://pages.test/**", lambda route: route.fulfill(body=html, content_type="text/html; charset=utf-8"))
     page.goto("http://pages.test/" + address)
     return page
