@@ -16,7 +16,10 @@ from course_pkg.encoders import Encoded, WordEmbedding
 from course_pkg.notation import CourseError
 from course_pkg.recurrent import LongShortTermMemory
 
-__all__ = ["CaptionDecoder", "CaptionOutput", "FirstState"]
+__all__ = ["LONGEST_CAPTION", "CaptionDecoder", "CaptionOutput", "FirstState"]
+
+LONGEST_CAPTION = 40
+"""Tokens that a caption may have before a search gives up, EOS counted."""
 
 
 @final

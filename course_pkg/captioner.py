@@ -16,7 +16,8 @@ from tqdm import tqdm
 
 from course_pkg import features, pictures
 from course_pkg.batching import chunks, target_side
-from course_pkg.captioning import LONGEST_CAPTION, caption_words
+from course_pkg.caption_decoder import LONGEST_CAPTION
+from course_pkg.caption_metrics import caption_words
 from course_pkg.checkpoints import Stored
 from course_pkg.encoders import Encoded
 from course_pkg.notation import CourseError

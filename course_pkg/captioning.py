@@ -16,6 +16,7 @@ from torch import Tensor
 
 from course_pkg import captioned, features, scenes
 from course_pkg.batching import CaptionBatch, chunks
+from course_pkg.caption_decoder import LONGEST_CAPTION
 from course_pkg.caption_metrics import caption_words
 from course_pkg.captioned import Captioned
 from course_pkg.encoders import FeatureMaps
@@ -26,7 +27,6 @@ from course_pkg.recipes import Data, Recipe
 from course_pkg.vocabulary import EOS, SubwordVocabulary, Vocabulary, WordVocabulary
 
 __all__ = [
-    "LONGEST_CAPTION",
     "CaptionCorpus",
     "Drawn",
     "Photographs",
@@ -34,9 +34,6 @@ __all__ = [
     "caption_words",
     "prepare_captions",
 ]
-
-LONGEST_CAPTION = 40
-"""Tokens that a caption may have before a search gives up, EOS counted."""
 
 
 @runtime_checkable

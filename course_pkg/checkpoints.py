@@ -14,7 +14,6 @@ import safetensors
 import safetensors.torch
 import torch
 
-from course_pkg import feature_networks as features
 from course_pkg import models
 from course_pkg.models import EncoderDecoder
 from course_pkg.notation import CourseError
@@ -99,7 +98,9 @@ def build(
     if source_vocabulary is not None:
         settings["source_vocabulary"] = source_vocabulary
     if "features" in settings:
-        settings["feature_size"] = features.kind(settings.pop("features")).feature_size
+        from course_pkg.feature_networks import kind  # brings what reads photographs
+
+        settings["feature_size"] = kind(settings.pop("features")).feature_size
     try:
         return BUILDERS[architecture](target_vocabulary=target_vocabulary, **settings)
     except CourseError:

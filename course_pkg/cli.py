@@ -397,21 +397,21 @@ def _load(arguments: argparse.Namespace) -> "Translator | Captioner":
 
 
 def _load_translator(arguments: argparse.Namespace, task: str) -> "Translator":
-    from course_pkg.captioner import Captioner
+    from course_pkg.inference import Translator
     from course_pkg.notation import CourseError
 
     model = _load(arguments)
-    if isinstance(model, Captioner):
+    if not isinstance(model, Translator):
         raise CourseError(f"{model.name} reads pictures, not text, so it cannot {task}: use a translator")
     return model
 
 
 def _load_captioner(arguments: argparse.Namespace, task: str) -> "Captioner":
-    from course_pkg.captioner import Captioner
+    from course_pkg.inference import Translator
     from course_pkg.notation import CourseError
 
     model = _load(arguments)
-    if not isinstance(model, Captioner):
+    if isinstance(model, Translator):
         raise CourseError(f"{model.name} reads text, not pictures, so it cannot {task}: use a captioner")
     return model
 

@@ -20,7 +20,6 @@ from tqdm import tqdm
 
 from course_pkg import checkpoints
 from course_pkg.batching import Batch
-from course_pkg.captioner import Captioner
 from course_pkg.checkpoints import Stored, pick_device
 from course_pkg.decoders import Rollout
 from course_pkg.metrics import Link
@@ -180,7 +179,11 @@ def load(name_or_folder: str | Path, *, device: str = "auto") -> Any:
     place = pick_device(device)
     try:
         stored = checkpoints.load(name_or_folder, device=place)
-        return Captioner(stored, place) if stored.source is None else Translator(stored, place)
+        if stored.source is not None:
+            return Translator(stored, place)
+        from course_pkg.captioner import Captioner  # brings what reads photographs, which a translator does without
+
+        return Captioner(stored, place)
     except RuntimeError as error:  # sizes that torch refuses
         reason = str(error).splitlines()[0]
         raise CourseError(f"The model {name_or_folder} cannot be built ({reason}): take another copy.") from error

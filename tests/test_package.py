@@ -199,6 +199,14 @@ print(json.dumps([time.perf_counter() - middle, sorted(name.partition(".")[0] fo
     assert not HEAVY & set(modules)
 
 
+def test_a_translator_needs_nothing_that_reads_or_draws_pictures() -> None:
+    code = "import sys, course_pkg.inference as i; i.load('toy-en-fr-encdec', device='cpu'); print(*sys.modules, sep='\\n')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "course_pkg.checkpoints" in loaded
+    assert not {"PIL", "skia", "course_pkg.pictures", "course_pkg.scenes", "course_pkg.captioner"} & loaded
+
+
 # --- the wheel --------------------------------------------------------------------------------------------------
 
 
