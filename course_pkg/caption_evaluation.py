@@ -159,11 +159,13 @@ def _measure(
     """Everything that is to be measured on one picture."""
     seen = captioner.see(image)
     norms = None if store is None else store.rows([place]).norm(dim=-1).numpy().reshape(1, *captioner.grid)
-    if captions is None:
-        looked = captioner.caption([seen], beam)
-    else:
+    if captions is not None:
         encoded = captioner.encode_seen([seen]) if store is None else captioner.encode_features(store, [place])
         looked = captioner.forced(encoded, captions, seen.view)
+    elif store is None:
+        looked = captioner.caption([seen], beam)
+    else:
+        looked = captioner.caption_features(store, beam, rows=[place])
     regions = _Regions(things, seen.view)
     for caption in looked:
         mentions = named(caption.caption.split())

@@ -173,15 +173,16 @@ class Captioner:
         beam: int | None = None,
         length_penalty: float | None = None,
         *,
+        rows: Sequence[int] | None = None,
         progress: bool = False,
     ) -> list[Caption]:
-        """Describe pictures whose features are kept already; otherwise as `caption`.
+        """Describe pictures whose features are kept already, all or those in ``rows``; otherwise as `caption`.
 
         Raises:
             CourseError: features of another network.
         """
         found: list[Caption] = []
-        batches = list(chunks(range(len(store)), FEATURES_TOGETHER))
+        batches = list(chunks(range(len(store)) if rows is None else rows, FEATURES_TOGETHER))
         for some in tqdm(batches, unit="batch", disable=not progress, leave=False):
             encoded = self.encode_features(store, some)
             found += self._described(encoded, [None] * len(some), beam, length_penalty)

@@ -121,13 +121,15 @@ def test_photographs_and_their_kept_features_give_the_same(tmp_path: Path) -> No
         paths.append(tmp_path / f"{seed}.png")
         noise(seed, *size).resize(size).save(paths[-1])
     read = model.caption(paths)
-    kept = model.caption_features(
-        features.cached(paths, "efficientnet-lite0-14", folder=tmp_path / "f", progress=False)
-    )
+    store = features.cached(paths, "efficientnet-lite0-14", folder=tmp_path / "f", progress=False)
+    kept = model.caption_features(store)
     for one, other in zip(read, kept, strict=True):
         np.testing.assert_allclose(one.weights[0], other.weights[0], atol=2e-3)  # kept in half precision
         assert one.grid == (14, 14) and one.view is not None and other.view is None
     assert read[0].view == pictures.View.of((300, 240))
+    (last,) = model.caption_features(store, rows=[2])
+    assert last.caption == kept[2].caption
+    np.testing.assert_allclose(last.weights, kept[2].weights, rtol=1e-4, atol=1e-6)
     other = features.cached(paths, "efficientnet-lite0", folder=tmp_path / "f", progress=False)
     with pytest.raises(CourseError, match="reads features of efficientnet-lite0-14"):
         model.caption_features(other)
