@@ -129,6 +129,7 @@ def test_versions_agree() -> None:
     (newest, released) = re.findall(r"^## (\d+\.\d+\.\d+) \((\d{4}-\d{2}-\d{2})\)", changes, flags=re.MULTILINE)[0]
     assert PROJECT["version"] == citation["version"] == newest
     assert str(citation["date-released"]) == released
+    assert f"version = {{{newest}}}" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_address_is_the_same_everywhere() -> None:
