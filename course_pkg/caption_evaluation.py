@@ -116,7 +116,7 @@ def point(
         its view; ``baselines``, and by how much α is ``ahead`` of each on the same words: ``uniform`` (a random place),
         ``centre``, ``another_word`` (the mean over the caption's words that name something else or nothing),
         ``features`` (where the network's features are longest); ``shift``: the same with the rows one word ``before``
-        and ``after``; ``by_category``.
+        and ``after``; ``by_category``, each with its own ``ahead``, as small as a category may be.
 
     Raises:
         CourseError: no picture with captions and marked things, or no word that names any.
@@ -270,6 +270,12 @@ def _by_category(found: _Found, groups: np.ndarray) -> dict[str, dict[str, Any]]
         rows = np.array([category in categories for categories in found.categories])
         told[category] = {"n": count, "pictures": len(set(groups[rows]))}
         for measure, columns in found.values.items():
-            told[category][measure] = float(np.array(columns["same"])[rows].mean())
-            told[category][f"{measure}_uniform"] = float(np.array(columns["uniform"])[rows].mean())
+            mine = {name: np.array(numbers)[rows] for name, numbers in columns.items()}
+            told[category][measure] = float(mine["same"].mean())
+            told[category][f"{measure}_uniform"] = float(mine["uniform"].mean())
+            for name in BASELINES:
+                known = ~np.isnan(mine[name])
+                if known.any():
+                    ahead = told[category].setdefault("ahead", {}).setdefault(name, {})
+                    ahead[measure] = _told((mine["same"] - mine[name])[known], groups[rows][known])
     return told

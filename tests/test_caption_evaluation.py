@@ -143,6 +143,21 @@ def test_its_own_captions_and_peoples(images: tuple[Path, ...]) -> None:
     assert people["by_category"]["person"]["mass"] == 0 and people["by_category"]["dog"]["mass"] == pytest.approx(1)
 
 
+def test_each_category_is_compared_with_the_baselines_on_its_own_words(images: tuple[Path, ...]) -> None:
+    model = looking([UPPER_LEFT], says="a dog throws the ball")
+    things = [
+        (Thing("dog", LEFT), Thing("person", RIGHT)),
+        (Thing("dog", RIGHT),),
+        (Thing("dog", (0.0, 0.0, 1.0, 1.0)),),
+    ]
+    found = point(model, located(images, things, [("dog", "men"), ("dog",), ("a dog",)]))["by_category"]
+    person, dog = found["person"]["ahead"]["uniform"], found["dog"]["ahead"]["uniform"]
+    assert person["mass"] == pytest.approx({"score": -0.5, "low": -0.5, "high": -0.5}, abs=0.01)  # 0, and half the area
+    assert dog["pointing"] == pytest.approx({"score": 0, "low": -0.5, "high": 0.5})  # hit, miss, and all of the picture
+    assert found["dog"]["ahead"]["centre"]["mass"]["score"] == pytest.approx(0, abs=0.01)
+    assert "features" not in found["dog"]["ahead"] and list(found["person"]["ahead"]) == ["uniform", "centre"]
+
+
 def test_what_cannot_be_measured_is_counted(images: tuple[Path, ...]) -> None:
     beyond = Thing("person", (0.0, 0.0, 0.0001, 0.0001))  # covers no pixel
     record = point(looking([UPPER_LEFT]), located(images, [(Thing("dog", LEFT), beyond)], [("dog men puppy ball",)]))
