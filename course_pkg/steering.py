@@ -94,7 +94,7 @@ def _steered(translator: Translator, source: Pieces, target: Pieces, top: int) -
     batch = Batch.collate([([source.ids[j] for j in seen], target.ids)]).to(translator.device)
     decoder = translator.model.decoder
     memory, state = decoder.start(translator.model.encode(batch.source, batch.source_mask))
-    alone = _each_alone(memory)
+    alone = each_alone(memory)
     never = [PAD, BOS, UNK] if isinstance(translator.target, SubwordVocabulary) else [PAD, BOS]
     weights, own, given, shares, words = [], [], [], [], []
     for token, wanted in zip(batch.inputs[0], target.ids, strict=True):
@@ -125,7 +125,7 @@ def _steered(translator: Translator, source: Pieces, target: Pieces, top: int) -
     )
 
 
-def _each_alone(memory: Memory) -> Memory:
+def each_alone(memory: Memory) -> Memory:
     """As many memories as there are positions, each of one annotation: whoever looks there finds α = 1, c = h_j."""
     annotations, keys = memory.annotations[0].unsqueeze(1), memory.keys[0].unsqueeze(1)
     return Memory(annotations, keys, memory.mask[0].unsqueeze(1))
