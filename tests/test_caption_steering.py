@@ -57,7 +57,7 @@ def test_its_own_gaze_is_that_of_looking_at_the_caption(tiny: Captioner) -> None
 
 
 def test_without_a_caption_its_own_is_turned() -> None:
-    talks = Captioner(captioner(SEES_IMAGES, WORDS, ends=-5.0))
+    talks = Captioner(captioner(SEES_IMAGES, WORDS, ends=-20.0))
     made = talks.caption([noise(1)])[0]
     assert made.caption and turn(talks, noise(1)).caption.caption == made.caption
     assert turn(talks, talks.see(noise(1)), made.caption).words == turn(talks, noise(1)).words
