@@ -82,8 +82,8 @@ def doubly_stochastic_penalty(
         weights: ``α``.
         target_mask: True at real steps, of which there are ``C``; EOS is one.
         source_mask: True at real locations, of which there are ``L``.
-        goal: ``"one"``, the paper's, or ``"share"``, ``C/L``, which can be met and which the code's author later called
-            more apt.
+        goal: ``"one"``, the paper's, or ``"share"``, ``C/L``, which can be met; asked, an author agreed that it is more
+            apt.
         reduction: ``"image"``, the mean over images (the paper's, by example), or ``"code"``, the sum over images of
             the mean over locations: ``B/L`` times as large (D11 on the page "Papers and code").
 
@@ -171,9 +171,9 @@ def reinforce(
         ∇ log p(y | s̃, a) + λ_r (log p(y | s̃, a) - b) ∇ log p(s̃ | a) + λ_e ∇ H[s̃]
 
     What is returned has minus this as its gradient. The reward in brackets is a number: nothing flows through it. With
-    ``λ_r = 1``, ``λ_e = 0`` and every step drawn, it is unbiased whatever ``b``; each of ``λ_r < 1``, ``λ_e > 0``
-    and images that look softly trades bias for variance. Where an image looks softly, ``log_probs`` are 0 and the
-    middle term vanishes. Derived in chapter 12.
+    ``λ_r = 1``, ``λ_e = 0``, the sentence's reward and every step drawn, it is unbiased whatever ``b``; each other
+    ``λ_r``, ``λ_e > 0``, a reward per word and images that look softly trade bias for variance. Where an image looks
+    softly, ``log_probs`` are 0 and the middle term vanishes. Derived in chapter 12.
 
     The released code differs (D13 on the page "Papers and code"): the reward and with it the baseline are means over
     words (``reward="word"``), ``λ_r`` is 1/10, ``λ_e`` 0.002. It averages the first term over the minibatch and not

@@ -112,7 +112,7 @@ def _usual_penalties(found: Tensor, alpha: Tensor, mask: Tensor) -> Iterator[Fin
 
 @exercise("11.pointing", "how often the gaze hits, and how often chance does")
 def _pointing(answer: Callable[..., Any]) -> Iterator[Finding]:
-    """``pointing(alpha, gold)``: the share of words whose peak lies in their region, and the uniform guess's."""
+    """``pointing_of(alpha, gold)``: the share of words whose peak lies in their region, and the uniform guess's."""
     alpha = torch.tensor([[0.1, 0.6, 0.2, 0.1], [0.7, 0.1, 0.1, 0.1], [0.2, 0.2, 0.5, 0.1], [0.3, 0.3, 0.4, 0.0]])
     gold = torch.tensor([[0, 1, 0, 0], [0, 1, 1, 1], [0, 0, 0, 0], [0, 0, 1, 0]]).bool()
     returned = answer(alpha.clone(), gold.clone())
