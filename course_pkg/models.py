@@ -254,7 +254,8 @@ def show_attend_tell(
         attention: ``"soft"`` (§4.2) or ``"hard"`` (§4.1).
         soft_share: hard attention's, see `HardAttention`.
         coin: likewise.
-        when_testing: likewise. The paper does not say how its captions are written; the code's default is expected.
+        when_testing: likewise. By the paper's ``φ`` a look is drawn, and testing is not mentioned; the code's default
+            is expected.
         gate: the scalar ``β`` (§4.2.1).
         bias: biases that the paper's formulas leave out.
         attention_layers: layers on the annotations, see `AdditiveScore`.
