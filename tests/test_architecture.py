@@ -1,6 +1,7 @@
 """Rules that hold for the whole project: which way imports point, what a layer may keep, what must be documented."""
 
 import ast
+import dataclasses
 import importlib
 import inspect
 import json
@@ -17,6 +18,8 @@ import pytest
 from torch import nn
 
 import course_pkg
+from course_pkg import recipes
+from course_pkg.models import show_attend_tell
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "course_pkg"
@@ -148,6 +151,21 @@ def test_pages_name_what_exists(page: str) -> None:
         pkgutil.resolve_name(name)
     for path in re.findall(r"`(tests/\w+\.py)`", text):
         assert (ROOT / path).exists(), path
+
+
+def test_the_switches_of_the_captioner_that_a_page_names_exist() -> None:
+    """``name`` or ``name = value`` alone is an argument of the builder, ``part.name`` a setting of a recipe."""
+    text = (ROOT / "book/papers_and_code.md").read_text(encoding="utf-8")
+    section = text[text.index("## Show, Attend and Tell, part by part") :]
+    arguments = set(inspect.signature(show_attend_tell).parameters) | {"features", "flickr8k"}
+    named = set(re.findall(r"`([a-z]\w+)(?: = [^`]*)?`", section.replace("`decay` of", "")))
+    assert {"coin", "output_tanh", "soft_share"} <= named <= arguments
+    parts = {"training": recipes.Training, "vocabulary": recipes.VocabularyChoice, "decoding": recipes.Decoding}
+    for part, setting in re.findall(r"`([a-z]+)\.([a-z]\w+)", section):
+        assert setting in {field.name for field in dataclasses.fields(parts[part])}, f"{part}.{setting}"
+    choices = dict(re.findall(r'`training\.(\w+) = "(\w+)"', section))
+    assert {"initialisation", "select_by", "reward"} <= set(choices)
+    recipes.Training(**choices)  # refuses what is no choice
 
 
 def test_attributes_that_the_notation_page_names_exist() -> None:
