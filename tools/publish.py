@@ -3,7 +3,7 @@
 ``python tools/publish.py RUN`` takes the folder that ``course train`` wrote (``metrics.jsonl`` and ``model/``),
 measures the model on validation and test data, writes ``weights/NAME`` with a model card and ``results/NAME.json``
 with a passport, and draws up the table of the Multi30k models anew. Fix decoding first, on validation data, with
-``tools/choose_decoding.py``.
+``tools/choose_decoding.py``. Captioners are published by ``tools/publish_captioner.py``.
 """
 
 import json
@@ -11,15 +11,17 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from entry import options, told
 
 from course_pkg import corpora, toy
+from course_pkg.captioner import Captioner
 from course_pkg.checkpoints import write_atomically
 from course_pkg.corpora import ParallelText
-from course_pkg.evaluation import evaluate, passport
+from course_pkg.evaluation import PASSPORT, evaluate, passport
 from course_pkg.inference import Translator, load
 from course_pkg.metrics import alignment_error_rate
 from course_pkg.notation import CourseError
@@ -58,11 +60,28 @@ TABLE = {
 }
 
 
-def recipe_of(translator: Translator) -> Mapping[str, Any]:
+@dataclass(frozen=True)
+class Wording:
+    """What the card of every model of a kind says: its task, how to use it (``{name}``), and what to beware of."""
+
+    task: str
+    use: str
+    beware: str
+
+
+TRANSLATES = Wording(
+    task="translation of single sentences, English to French",
+    use='`course translate --model {name} "…"`',
+    beware="It was trained on few and narrow sentences: text of another kind comes out badly, and fluent mistakes are "
+    "common. Do not\nrely on it.",
+)
+
+
+def recipe_of(model: Translator | Captioner) -> Mapping[str, Any]:
     """The recipe that a model was trained from, as stored with it."""
-    recipe = translator.config.get("recipe")
+    recipe = model.config.get("recipe")
     if not isinstance(recipe, dict):
-        raise CourseError(f"{translator.name} does not say which recipe it was trained from: train it anew.")
+        raise CourseError(f"{model.name} does not say which recipe it was trained from: train it anew.")
     return recipe
 
 
@@ -141,11 +160,11 @@ def toy_figures(translator: Translator, pairs: Sequence[AlignedPair]) -> dict[st
     return figures
 
 
-def decoding(translator: Translator, package: Path) -> str:
+def decoding(model: Translator | Captioner, package: Path) -> str:
     """The settings in use, and who chose them."""
-    used = translator.decoding
+    used = model.decoding
     said = f"beam {used['beam_size']}, score log p / length^{used['length_penalty']}"
-    path = package / "results" / f"{translator.name}-decoding.json"
+    path = package / "results" / f"{model.name}-decoding.json"
     chosen = json.loads(path.read_text(encoding="utf-8"))["chosen"] if path.is_file() else None
     return f"{said}; {'fixed on validation data' if chosen == used else 'as the recipe says, not tuned'}"
 
@@ -168,6 +187,8 @@ def cost(run: Path) -> dict[str, Any]:
 def publish(run: Path, package: Path, machine: str) -> dict[str, Any]:
     """Measure and copy one run; return what ``results/NAME.json`` holds."""
     translator = load(run / "model", device="cpu")
+    if not isinstance(translator, Translator):
+        raise CourseError(f"{translator.name} reads pictures: publish it with tools/publish_captioner.py.")
     name, spent, recipe = translator.name, cost(run), recipe_of(translator)
     tests = test_texts(translator)
     validation = validation_text(translator)
@@ -204,13 +225,16 @@ def publish(run: Path, package: Path, machine: str) -> dict[str, Any]:
     }
     licence = LICENCES["toy" if is_toy(translator) else ""]
     copy_model(
-        run / "model", package / "weights" / name, {"headline": headline, "licence": licence}, card(result, licence)
+        run / "model",
+        package / "weights" / name,
+        {"headline": headline, "licence": licence},
+        card(result, licence, TRANSLATES),
     )
     write_json(package / "results" / f"{name}.json", result)
     return result
 
 
-def card(result: Mapping[str, Any], licence: str) -> str:
+def card(result: Mapping[str, Any], licence: str, wording: Wording) -> str:
     """The model card."""
     passed = result["passport"]
     rows = "\n".join(
@@ -223,7 +247,7 @@ def card(result: Mapping[str, Any], licence: str) -> str:
 
 {result["note"]}
 
-- Task: translation of single sentences, English to French.
+- Task: {wording.task}.
 - Data: {passed["data"]}.
 - Tokens: {passed["tokenisation"]}.
 - Parameters: {result["parameters"]:,}, stored in half precision.
@@ -238,10 +262,9 @@ def card(result: Mapping[str, Any], licence: str) -> str:
 
 {signatures}
 
-Use it with `course translate --model {result["title"]} "…"` or `course_pkg.inference.load("{result["title"]}")`.
+Use it with {wording.use.format(name=result["title"])} or `course_pkg.inference.load("{result["title"]}")`.
 
-It was trained on few and narrow sentences: text of another kind comes out badly, and fluent mistakes are common. Do not
-rely on it.
+{wording.beware}
 
 Licence of the weights: {licence}. The notice is in LICENSE-WEIGHTS.
 """
@@ -250,6 +273,8 @@ Licence of the weights: {licence}. The notice is in LICENSE-WEIGHTS.
 def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.3f}" if abs(value) < 1 else f"{value:.1f}"
+    if isinstance(value, list):
+        return ", ".join(map(_cell, value))
     return "–" if value is None else str(value)
 
 
@@ -290,18 +315,20 @@ def multi30k_table(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
                 **{field: test[field] for field in ("interval", "bleu_lc_tok", "chrf", "perplexity_token")},
             }
         )
-    passports = {result["title"]: result["passport"] for result in results}
-    joined = {
-        item: _joined({name: one[item] for name, one in passports.items()}) for item in next(iter(passports.values()))
-    }
     return {
         "title": "Multi30k, English to French",
         "note": "One training run each: the interval says how far another test set of the same kind could move a "
         "score, not what another seed would do.",
         "columns": list(TABLE.items()),
         "rows": rows,
-        "passport": passport(**joined),
+        "passport": joined_passport(results),
     }
+
+
+def joined_passport(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The passport of a table that is drawn from several results."""
+    passports = {result["title"]: result["passport"] for result in results}
+    return passport(**{item: _joined({name: one[item] for name, one in passports.items()}) for item in PASSPORT})
 
 
 def _joined(said: Mapping[str, Any]) -> Any:
@@ -319,10 +346,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     for run in arguments.runs:
         result = publish(run, arguments.package, arguments.hardware)
         print(json.dumps(result["rows"], ensure_ascii=False))
-    stored = sorted((arguments.package / "results").glob("multi30k-en-fr-*.json"))
-    found = [json.loads(path.read_text(encoding="utf-8")) for path in stored if not path.stem.endswith("-decoding")]
+    found = models_of(arguments.package, "multi30k-en-fr")
     if found:
         write_json(arguments.package / "results" / "multi30k.json", multi30k_table(found))
+
+
+def models_of(package: Path, kind: str) -> list[dict[str, Any]]:
+    """The stored results of the models whose names begin with ``kind``."""
+    paths = sorted((package / "results").glob(f"{kind}-*.json"))
+    return [json.loads(path.read_text(encoding="utf-8")) for path in paths if not path.stem.endswith("-decoding")]
 
 
 if __name__ == "__main__":
