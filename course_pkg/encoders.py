@@ -5,6 +5,7 @@ Chapters 1 (one direction), 3 (two directions) and 11 (images).
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import final
 
 import torch
@@ -302,10 +303,15 @@ class ImageEncoder(nn.Module):
 class SmallConvolutions(nn.Module):
     """A small convolutional network that learns to see drawn scenes from scratch, in place of a trained VGG.
 
-    A 3×3 convolution with stride 2 for each halving of the image, twice as many channels each time, and one more on the
-    finished grid. Group normalisation makes an image's features independent of the batch around it. A convolution does
-    not know where it stands, so the last one is also given each location's row and column, from -1 to 1: "left of" and
-    "above" are then in the annotations (Liu et al. 2018, "CoordConv"). No part of Xu et al. 2015; chapter 11.
+    A 4×4 convolution with stride 2 for each halving of the image, twice as many channels each time, and a 1×1 on the
+    finished grid. Even filters, with one pixel of padding, keep what a location sees centred on it; VGG's of 3 would
+    creep to the upper left by half a step with each stride. The receptive field is three cells wide, less two pixels.
+
+    Before each ReLU the channels are brought to mean 0 and variance 1 at each location alone (layer
+    normalisation; Ba et al. 2016), so that nothing from outside the receptive field and no other image leaks in; VGG
+    has no normalisation. A convolution does not know where it stands, so the last one is also given each location's row
+    and column, from -1 to 1: "left of" and "above" are then in the annotations (Liu et al. 2018, "CoordConv"). No part
+    of Xu et al. 2015; chapter 11.
 
     Args:
         size: height and width of an image, in pixels.
@@ -333,14 +339,12 @@ class SmallConvolutions(nn.Module):
         self.grid = (grid, grid)
         self.feature_size = feature_size
         self.coordinates = coordinates
-        layers: list[nn.Module] = []
-        before = 3
-        for stage in range(halvings):
-            channels = min(feature_size, max(16, feature_size >> (halvings - 1 - stage)) // 8 * 8)
-            layers += _convolution(before, channels, stride=2)
-            before = channels
-        self.stages = nn.Sequential(*layers)
-        self.last = nn.Sequential(*_convolution(before + 2 * coordinates, feature_size, stride=1))
+        widths = [max(16, feature_size >> left) // 8 * 8 for left in reversed(range(halvings))]
+        widths = [3, *(min(feature_size, width) for width in widths)]
+        self.stages = nn.Sequential(
+            *(_Layer(nn.Conv2d(before, after, 4, stride=2, padding=1)) for before, after in pairwise(widths))
+        )
+        self.last = _Layer(nn.Conv2d(widths[-1] + 2 * coordinates, feature_size, 1))
 
     def forward(self, images: Tensor) -> Float[Tensor, "B S D"]:
         """Features of images ``(B, 3, size, size)``, floating from 0 to 1 or bytes from 0 to 255; location-major.
@@ -364,6 +368,15 @@ class SmallConvolutions(nn.Module):
         return torch.stack(torch.meshgrid(along, along, indexing="ij")).expand(seen.shape[0], -1, -1, -1)
 
 
-def _convolution(before: int, channels: int, *, stride: int) -> list[nn.Module]:
-    convolution = nn.Conv2d(before, channels, 3, stride=stride, padding=1, bias=False)
-    return [convolution, nn.GroupNorm(8, channels), nn.ReLU()]
+@final
+class _Layer(nn.Module):
+    """A convolution, its channels normalised at each location alone, and cut off below 0."""
+
+    def __init__(self, convolution: nn.Conv2d) -> None:
+        super().__init__()
+        self.convolution = convolution
+        self.norm = nn.LayerNorm(convolution.out_channels)
+
+    def forward(self, seen: Float[Tensor, "B C h w"]) -> Float[Tensor, "B c r s"]:
+        places = self.convolution(seen).permute(0, 2, 3, 1)  # channels last
+        return F.relu(self.norm(places)).permute(0, 3, 1, 2)
