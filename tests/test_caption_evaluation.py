@@ -1,5 +1,6 @@
 """Captioners measured: captions made without the references, and a gaze that is told where to look."""
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -8,15 +9,16 @@ import numpy as np
 import pytest
 from tiny_models import SEES_IMAGES, Scripted, captioner, noise, words_of
 
-from course_pkg import caption_evaluation, caption_metrics, evaluation, features
+from course_pkg import caption_evaluation, caption_metrics, evaluation, features, pointing
 from course_pkg.captioned import Captioned
 from course_pkg.captioner import Captioner
 from course_pkg.evaluation import evaluate_captions, point
 from course_pkg.located import Located, Thing
 from course_pkg.notation import CourseError
+from course_pkg.pictures import View
 from course_pkg.vocabulary import Vocabulary
 
-VOCABULARY = words_of("a dog throws the red ball to men")
+VOCABULARY = words_of("a dog throws the red ball to men", "bike")
 LEFT, RIGHT = (0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0)
 UPPER_LEFT, LOWER_RIGHT = 0, 15  # of 4 × 4 regions
 
@@ -87,12 +89,19 @@ def test_photographs_go_through_kept_features(images: tuple[Path, ...], tmp_path
 
     model = reads_features(PHOTOGRAPHS)
     evaluate_captions(model, Captioned(images, (("a dog",),) * 3, "x"), folder=tmp_path / "kept", beam=1)
-    assert len(features.cached(images, PHOTOGRAPHS["features"], folder=tmp_path / "kept")) == 3
-    things = ((Thing("dog", LEFT),),) * 3
-    record = point(model, located(images, things, (("a red dog", "dog"),) * 3), folder=tmp_path / "kept")
-    assert record["n"] == 6 and "features" in record["baselines"]
-    alone = [model.look(image, "a red dog").weights[2].sum() for image in images]
-    assert alone == pytest.approx([1, 1, 1])
+    store = features.cached(images, PHOTOGRAPHS["features"], folder=tmp_path / "kept")
+    assert len(store) == 3
+    dogs = [Thing("dog", LEFT), Thing("dog", RIGHT), Thing("dog", (0.0, 0.0, 0.15, 1.0))]  # the last is cropped away
+    captions = (("a red dog", "dog"),) * 3
+    record = point(model, located(images, [(dog,) for dog in dogs], captions), folder=tmp_path / "kept")
+    assert record["n"] == 4 and record["left_out"] == {"unknown": 0, "unmarked": 0, "unseen": 2}
+    masks = np.stack([dog.mask(View.of((48, 32))) for dog in dogs[:2]])
+    looks = [model.look(image, text).maps()[-2] for image in images[:2] for text in captions[0]]
+    expected = pointing.attention_mass(np.stack(looks), masks.repeat(2, axis=0)).mean()
+    assert record["mass"]["score"] == pytest.approx(expected, abs=2e-3)  # features are kept in half precision
+    lengths = store.rows([0, 1]).norm(dim=-1).numpy().reshape(2, 14, 14)
+    expected = pointing.attention_mass(lengths, masks).mean()
+    assert record["baselines"]["features"]["mass"]["score"] == pytest.approx(expected)
 
 
 # Pointing
@@ -131,6 +140,44 @@ def test_a_gaze_that_runs_ahead_or_behind_is_found(images: tuple[Path, ...], shi
         "after": float(name == "after"),
     }
     assert record["shift"]["same"]["n"] == 2
+
+
+def test_each_picture_is_measured_with_its_own_things_and_captions(images: tuple[Path, ...]) -> None:
+    """Looks at the left all the time; words under one picture are no independent trials."""
+    things = [(Thing("dog", LEFT),), (Thing("sports ball", RIGHT),), (Thing("dog", RIGHT), Thing("person", LEFT))]
+    captions = [("a dog", "dog"), ("the ball",), ("men", "dog")]
+    record = point(looking([UPPER_LEFT]), located(images, things, captions))
+    assert record["n"] == 5 and record["pictures"] == 3 and not any(record["left_out"].values())
+    told = {name: (one["n"], one["pictures"], one["pointing"]) for name, one in record["by_category"].items()}
+    assert told == {"dog": (3, 2, pytest.approx(2 / 3)), "person": (1, 1, 1), "sports ball": (1, 1, 0)}
+    assert all(one["mass_uniform"] == pytest.approx(0.5, abs=0.01) for one in record["by_category"].values())
+    values, groups = np.array([1.0, 1.0, 0.0, 1.0, 0.0]), [0, 0, 1, 2, 2]
+    interval = pointing.ratio_interval(values, groups, seed=caption_evaluation.SEED)
+    assert (record["pointing"]["low"], record["pointing"]["high"]) == pytest.approx(interval)
+
+
+def test_a_word_of_two_categories_is_measured_against_both(images: tuple[Path, ...]) -> None:
+    things = [(Thing("bicycle", LEFT), Thing("motorcycle", RIGHT), Thing("dog", RIGHT))]
+    record = point(looking([UPPER_LEFT, LOWER_RIGHT]), located(images, things, [("bike", "a bike", "a dog")]))
+    assert {name: one["n"] for name, one in record["by_category"].items()} == {"bicycle": 2, "motorcycle": 2, "dog": 1}
+    assert record["by_category"]["bicycle"]["mass"] == record["by_category"]["motorcycle"]["mass"] == pytest.approx(1)
+
+
+def test_beam_and_length_penalty_reach_the_captioner(
+    images: tuple[Path, ...], tiny: Captioner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    caption = Captioner.caption
+
+    def watched(self: Captioner, seen: Any, beam: Any = None, penalty: Any = None, **how: Any) -> Any:
+        asked.append((beam, penalty))
+        return caption(self, seen, beam, penalty, **how)
+
+    monkeypatch.setattr(Captioner, "caption", watched)
+    evaluate_captions(tiny, Captioned(images, (("a dog",),) * 3, "x"), beam=2, length_penalty=0.5)
+    with contextlib.suppress(CourseError):  # what it says may name nothing
+        point(tiny, located(images, [(Thing("dog", LEFT),)], [()]), own=True, beam=4)
+    assert asked == [(2, 0.5), (4, None)]
 
 
 def test_its_own_captions_and_peoples(images: tuple[Path, ...]) -> None:

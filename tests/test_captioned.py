@@ -10,7 +10,7 @@ from course_pkg import captioned
 from course_pkg.captioned import Captioned, captioned_folder, flickr8k
 
 NAMES = ("a.jpg", "b.jpg", "c.jpg", "d.jpg")
-CAPTIONS = {name: (f"one of {name[0]} , said first .", f'two of {name[0]} : "so" .') for name in NAMES}
+CAPTIONS = {name: (f"one of {name[0]} , said first .", f'"so" : two of {name[0]} .') for name in NAMES}
 SPLITS = {"train": ["c.jpg", "a.jpg"], "val": ["b.jpg"], "test": ["d.jpg"]}
 
 

@@ -81,6 +81,25 @@ def test_rows_missing_from_a_file_are_written_again(tmp_path: Path) -> None:
     assert not complete(tmp_path) and writer(tmp_path).done == 0
 
 
+def test_the_record_counts_rows_only_when_all_arrays_have_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Interrupted between the two arrays of the last batch: the folder must not call itself complete."""
+    fill(tmp_path, 3)
+    write = RowWriter._write
+
+    def interrupted(self: RowWriter, index: int, values: np.ndarray) -> None:
+        if index == 1:
+            raise KeyboardInterrupt
+        write(self, index, values)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RowWriter, "_write", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            fill(tmp_path, 5)
+    assert json.loads((tmp_path / RECORD).read_text())["done"] == 3 and not complete(tmp_path)
+    fill(tmp_path, 5)
+    assert same(tmp_path)
+
+
 @pytest.mark.parametrize("spoilt", ["", "{", "[]", "null", '{"format": 1}', '{"format": 1, "names": 3, "done": "x"}'])
 def test_a_spoilt_record_means_starting_over(tmp_path: Path, spoilt: str) -> None:
     fill(tmp_path, 5)
@@ -104,7 +123,10 @@ def test_files_cut_short_since_are_refused(tmp_path: Path) -> None:
     assert "damaged" in refusal(lambda: open_rows(tmp_path))
 
 
-def test_a_full_disk_is_told_beforehand_and_on_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("fails", ["fsync", "replace"])  # of the rows; of the record, which is replaced in one step
+def test_a_full_disk_is_told_beforehand_and_on_the_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
     fill(tmp_path, 2)
 
     def nearly_full(folder: Path) -> Any:
@@ -119,7 +141,7 @@ def test_a_full_disk_is_told_beforehand_and_on_the_way(tmp_path: Path, monkeypat
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(feature_files.os, "fsync", full)
+        patch.setattr(feature_files.os, fails, full)
 
         def attempt() -> None:
             with disk_errors(tmp_path):

@@ -28,7 +28,7 @@ def test_things_and_captions_stand_beside_their_picture(tmp_path: Path) -> None:
     outline = [0.1, 0.1, 0.3, 0.1, 0.2, 0.4]
     dog = {"category": "dog", "box": [0.1, 0.1, 0.3, 0.4], "polygons": [outline]}
     entries = [
-        {"image": "b.jpg", "objects": [dog, {"category": "person", "box": [0.0, 0, 1.001, 1], "iscrowd": 1}]},
+        {"image": "b.jpg", "objects": [dog, {"category": "traffic light", "box": [0.0, 0, 1.001, 1], "iscrowd": 1}]},
         {"image": "a.jpg", "objects": []},
     ]
     path = folder(tmp_path, entries, "image\tcaption\na.jpg\tnothing\nb.jpg\ta dog\n")
@@ -37,7 +37,7 @@ def test_things_and_captions_stand_beside_their_picture(tmp_path: Path) -> None:
     assert found.captions == (("a dog",), ("nothing",))
     assert found.things[1] == ()
     assert found.things[0][0] == Thing("dog", (0.1, 0.1, 0.3, 0.4), (((0.1, 0.1), (0.3, 0.1), (0.2, 0.4)),))
-    assert found.things[0][1] == Thing("person", (0.0, 0.0, 1.0, 1.0), (), True)
+    assert found.things[0][1] == Thing("traffic light", (0.0, 0.0, 1.0, 1.0), (), True)
     assert found.captioned().images == found.images[:1]
     assert objects_folder(path, path / "objects.json").captions == ((), ())
     assert len(objects_folder(path, path / "objects.json").captioned()) == 0
