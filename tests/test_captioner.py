@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from tiny_models import noise
 
 from course_pkg import checkpoints, features, pictures
@@ -70,7 +71,12 @@ def test_a_caption_is_what_beam_search_finds(small: Captioner) -> None:
         np.testing.assert_allclose(caption.weights, found.weights[row, 0, :length].numpy(), rtol=1e-4, atol=1e-6)
         assert caption.weights.shape == (length, 16) and caption.maps().shape == (length, 4, 4)
         np.testing.assert_allclose(caption.weights.sum(axis=1), 1, rtol=1e-5)
-        assert caption.gate is not None and caption.gate.shape == (length,) and caption.gate.min() > 0
+        assert caption.gate is not None and found.gate is not None
+        np.testing.assert_allclose(caption.gate, found.gate[row, 0, :length].numpy(), rtol=1e-4)
+        assert np.ptp(caption.gate) > 1e-3  # a gate of another step would show
+        pairs = [(t, word) for t, word in zip(caption.tokens, caption.words, strict=True) if word is not None]
+        assert [word for _, word in pairs] == list(range(len(pairs)))
+        assert [token for token, _ in pairs] == caption.caption.split()
 
 
 def test_a_picture_is_described_alike_in_any_company(small: Captioner) -> None:
@@ -103,6 +109,51 @@ def test_several_captions_of_a_picture_are_looked_at_together(small: Captioner) 
         assert one.tokens == alone.tokens and one.words == alone.words == (*range(len(text.split())), None)
         assert one.score == pytest.approx(alone.score, rel=1e-4)
         np.testing.assert_allclose(one.weights, alone.weights, rtol=1e-4, atol=1e-6)
+        assert one.gate is not None and alone.gate is not None
+        np.testing.assert_allclose(one.gate, alone.gate, rtol=1e-4)
+
+
+def test_beam_and_length_penalty_are_the_models_unless_given(small: Captioner, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def watched(*arguments: object, **how: object) -> object:
+        asked.append((how["beam_size"], how["length_penalty"]))
+        return beam_search(*arguments, **how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("course_pkg.captioner.beam_search", watched)
+    settled = {**small.config, "decoding": {"beam_size": 2, "length_penalty": 0.25}}
+    model = Captioner(Stored(small.model, None, small.target, settled))
+    for how in ({}, {"beam": 4}, {"length_penalty": 0.0}):
+        model.caption([noise(1)], **how)
+    assert asked == [(2, 0.25), (4, 0.25), (2, 0.0)]
+
+
+def test_an_unknown_word_is_never_written_and_nothing_is_dropped_in_use() -> None:
+    """UNK a hundred times likelier than all else; a model that is handed over in training mode, with dropout."""
+    fresh = captioner({**SMALL, "output_dropout": 0.5, "state_dropout": 0.5})
+    fresh.model.decoder.output.L_o.bias.data[UNK] += 100
+    model = Captioner(Stored(fresh.model.train(), None, fresh.target, fresh.config))
+    once, again = (model.caption([noise(seed) for seed in range(3)]) for _ in range(2))
+    for one, other in zip(once, again, strict=True):
+        assert one.tokens == other.tokens and np.array_equal(one.weights, other.weights)
+        assert model.target.show(UNK) not in one.tokens
+
+
+def test_a_photograph_taken_upright_is_seen_upright(small: Captioner, tmp_path: Path) -> None:
+    """The file says by its EXIF orientation 6 that its first row is the scene's right side."""
+    scene = noise(4, 48, 40)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    scene.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "turned.png", exif=exif)
+    turned, straight = small.caption([tmp_path / "turned.png", scene])
+    assert turned.view == straight.view == pictures.View.of((48, 40), "squash")
+    assert turned.caption == straight.caption and np.allclose(turned.weights, straight.weights, atol=1e-6)
+
+
+def test_each_caption_has_the_view_of_its_own_picture(small: Captioner) -> None:
+    sizes = [(50, 40), (33, 60), (32, 32)]
+    found = small.caption([noise(seed, *size) for seed, size in enumerate(sizes)])
+    assert [one.view.size for one in found if one.view] == sizes
 
 
 def test_what_was_seen_is_enough(small: Captioner) -> None:

@@ -168,6 +168,7 @@ def plain(mode: str, value: object) -> Image.Image:
         (plain("RGBA", (0, 0, 0, 51)), (204, 204, 204)),  # a fifth of black on white
         (plain("I;16", 65535), WHITE),
         (plain("I;16", 257 * 9), (9, 9, 9)),
+        (plain("I;16", 0x1234), (0x12, 0x12, 0x12)),  # the two bytes differ, and the high one counts
     ],
 )
 def test_modes_survive_png(image: Image.Image, expected: tuple[int, ...]) -> None:
