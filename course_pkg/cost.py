@@ -1,4 +1,4 @@
-"""What a model costs: multiply-adds by formula, operations counted while they happen, bytes kept for backward.
+"""What a model costs: multiply-adds by formula, operations counted while they happen, bytes kept for backward, waiting.
 
 A formula has four terms, and which term a piece belongs to is all that matters for long sentences: what happens
 once, once for each source word, once for each step, and once for each *pair* of source word and step. Chapter 10.
@@ -20,6 +20,7 @@ __all__ = [
     "Sizes",
     "additive_attention_cost",
     "count_operations",
+    "longest_chain",
     "rnn_encoder_decoder_cost",
     "rnnsearch_cost",
     "saved_for_backward",
@@ -153,6 +154,37 @@ def count_operations(function: Callable[..., object], *arguments: Any, **named: 
     with _Counter() as counter:
         function(*arguments, **named)
     return counter.counts
+
+
+_PRODUCTS = ("Mm", "Addmm", "Bmm", "Baddbmm", "Mv", "Addmv", "Dot", "Linear")
+
+
+def longest_chain(result: Tensor) -> int:
+    """The most matrix products that had to wait for each other before a tensor was there; chapter 14.
+
+    It is read off autograd's graph, where every result knows what it was made of: the longest way back, on which each
+    matrix product counts 1 and PyTorch's scaled dot-product attention, which holds two, counts 2. With a processor for
+    everything that is ready, the time could not be shorter than this many products one after the other. An operation
+    with a backward pass of its own hides what is inside: set `AttentiveDecoder.bptt` to False before.
+
+    Args:
+        result: what was computed with gradients on; 0 for a tensor that nothing was computed for.
+    """
+    lengths: dict[Any, int] = {}
+    stack = [(result.grad_fn, False)]
+    while stack:
+        node, ready = stack.pop()
+        if node is None or node in lengths:
+            continue
+        before = [earlier for earlier, _ in node.next_functions if earlier is not None]
+        if ready:
+            name = node.name().removesuffix("0").removesuffix("Backward")
+            own = 2 if name.startswith("ScaledDotProduct") else int(name in _PRODUCTS)
+            lengths[node] = own + max((lengths[earlier] for earlier in before), default=0)
+        else:
+            stack.append((node, True))
+            stack += [(earlier, False) for earlier in before]
+    return lengths.get(result.grad_fn, 0)
 
 
 @dataclass

@@ -16,6 +16,7 @@ from course_pkg.cost import (
     Sizes,
     additive_attention_cost,
     count_operations,
+    longest_chain,
     rnn_encoder_decoder_cost,
     rnnsearch_cost,
     saved_for_backward,
@@ -175,3 +176,47 @@ def test_attention_keeps_a_hidden_layer_for_every_pair(device: str) -> None:
 
     pair = kept(9, 8) - kept(8, 8) - kept(9, 7) + kept(8, 7)  # what is left belongs to a pair
     assert 4 * (n_a + 1) <= pair <= 4 * (n_a + 4)
+
+
+# The longest chain
+
+
+def test_products_in_a_row_count_and_products_side_by_side_do_not() -> None:
+    a = torch.randn(3, 3, requires_grad=True)
+    row = a @ a @ a @ a.sum(0)
+    assert longest_chain(row) == 3
+    assert longest_chain(torch.stack([row.sum(), (a @ a).sum()]).tanh()) == 3
+    assert longest_chain((a @ a) + (a @ a)) == 1 and longest_chain(a.tanh() * 2) == 0
+    assert longest_chain(torch.zeros(2)) == 0, "nothing was computed"
+
+
+@pytest.mark.parametrize(
+    ("product", "expected"),
+    [
+        (lambda x, y: torch.bmm(x, y), 1),
+        (lambda x, y: torch.baddbmm(x, x, y), 1),
+        (lambda x, y: F.linear(x, y[0], y[0, 0]), 1),
+        (lambda x, y: x[0] @ y[0, 0], 1),
+        (lambda x, y: torch.addmm(x[0], x[0], y[0]), 1),
+        (lambda x, y: torch.addmv(x[0, 0], x[0], y[0, 0]), 1),
+        (lambda x, y: torch.dot(x[0, 0], y[0, 0]), 1),
+        (lambda x, y: torch.einsum("bij,bjk->bik", x, y), 1),
+        (lambda x, y: F.scaled_dot_product_attention(x, y, y), 2),
+        (lambda x, y: F.scaled_dot_product_attention(x, y, y, is_causal=True) @ y, 3),
+    ],
+)
+def test_a_chain_knows_products_in_whatever_form_they_come(product, expected: int) -> None:  # type: ignore[no-untyped-def]
+    x, y = (torch.randn(2, 4, 4, requires_grad=True) for _ in range(2))
+    assert longest_chain(product(x, y)) == expected
+
+
+def test_a_recurrence_waits_and_a_long_graph_is_no_trouble() -> None:
+    """A chain of 5000 products is walked without recursion; RNNsearch's loop has five in each step (14.12)."""
+    a, x = torch.eye(2, requires_grad=True), torch.ones(2)
+    for _ in range(5000):
+        x = a @ x
+    assert longest_chain(x) == 5000
+    model = rnnsearch(source_vocabulary=9, target_vocabulary=9, embedding_size=4, state_size=5, maxout_size=3)
+    model.decoder.bptt = False
+    chains = [longest_chain(model(Batch.collate([([5] * 3, [5] * n)])).logits) for n in (2, 3, 9)]
+    assert [later - chains[0] for later in chains] == [0, 5, 35]
