@@ -1,11 +1,7 @@
-"""Attention against its closed forms, its invariances, brute force and Keras (SPEC P1–P8, P10, P17)."""
+"""Attention against its closed forms, its invariances and brute force (SPEC P1–P8, P10, P17)."""
 
 import math
-import os
 
-os.environ.setdefault("KERAS_BACKEND", "torch")  # read at the first import of keras
-
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -334,123 +330,6 @@ def test_price_of_additive_attention(n, n_alignment, sources, targets):
     assert energies == sources * targets
     expected = 2 * n * n_alignment * sources + n * n_alignment * targets + (n_alignment + 2 * n) * sources * targets
     assert price.count == expected
-
-
-# Keras on the torch backend
-
-
-@pytest.fixture(scope="module")
-def keras(tmp_path_factory):
-    os.environ.setdefault("KERAS_HOME", str(tmp_path_factory.mktemp("keras")))
-    import keras
-
-    if keras.backend.backend() != "torch":
-        pytest.skip("keras was set up with another backend")
-    return keras
-
-
-def as_numpy(tensor):
-    return tensor.detach().cpu().numpy()
-
-
-def test_keras_additive_attention_after_two_dense_layers_is_ours(keras):
-    """The layer is eqs. 5 and 6 alone: W_a and U_a are two bias-free Dense layers before it, v_a is its `scale`."""
-    attention, query, _ = case("additive", torch.float32)
-    annotations = torch.randn(B, S, D)
-    ours = look(attention, query, annotations)
-    score = attention.score
-    to_query, to_key = keras.layers.Dense(A, use_bias=False), keras.layers.Dense(A, use_bias=False)
-    layer = keras.layers.AdditiveAttention()
-    queries, keys = to_query(query.unsqueeze(1)), to_key(annotations)
-    layer.build([queries.shape, (B, S, D), keys.shape])
-    to_query.set_weights([as_numpy(score.W_a.weight.T)])
-    to_key.set_weights([as_numpy(score.U_a.weight.T)])
-    layer.set_weights([as_numpy(score.v_a)])
-    context, weights = layer(
-        [to_query(query.unsqueeze(1)), annotations, to_key(annotations)],
-        mask=[None, MASK],
-        return_attention_scores=True,
-    )
-    np.testing.assert_allclose(as_numpy(context)[:, 0], as_numpy(ours.context), atol=1e-6)
-    np.testing.assert_allclose(as_numpy(weights)[:, 0], as_numpy(ours.weights), atol=1e-6)
-
-
-def test_keras_dot_attention_is_ours(keras):
-    attention, query, _ = case("dot", torch.float32)
-    annotations = torch.randn(B, S, D)
-    ours = look(attention, query, annotations)
-    context, weights = keras.layers.Attention()(
-        [query.unsqueeze(1), annotations], mask=[None, MASK], return_attention_scores=True
-    )
-    np.testing.assert_allclose(as_numpy(context)[:, 0], as_numpy(ours.context), atol=1e-6)
-    np.testing.assert_allclose(as_numpy(weights)[:, 0], as_numpy(ours.weights), atol=1e-6)
-
-
-QUERIES, KEYS, VALUES = np.eye(2, dtype="float32"), np.eye(2, dtype="float32")[::-1], np.array([[1.0, 2], [3, 4]])
-
-
-def test_keras_facts_about_dot_attention(keras):
-    """The book quotes these: no 1/√d, so equal one-hot query and key score 1 and unequal ones 0."""
-    out, weights = keras.layers.Attention()(
-        [QUERIES[None], VALUES[None].astype("float32"), KEYS[None].copy()], return_attention_scores=True
-    )
-    same, other = math.e / (1 + math.e), 1 / (1 + math.e)
-    expected = np.array([[other, same], [same, other]])
-    np.testing.assert_allclose(as_numpy(weights)[0], expected, atol=1e-6)
-    np.testing.assert_allclose(as_numpy(out)[0], expected @ VALUES, atol=1e-6)
-    np.testing.assert_allclose(expected @ VALUES, [[2.4621, 3.4621], [1.5379, 2.5379]], atol=1e-4)
-    # Ours on the same numbers
-    memory = SoftAttention(DotScore()).remember(torch.tensor(KEYS.copy())[None], torch.ones(1, 2, dtype=torch.bool))
-    ours = SoftAttention(DotScore())(torch.tensor(QUERIES[:1]), memory)
-    np.testing.assert_allclose(as_numpy(ours.weights)[0], expected[0], atol=1e-6)
-
-
-@pytest.mark.parametrize("kind", ["concat", "additive"])
-def test_keras_facts_about_additive_attention(keras, kind):
-    """Unscaled: tanh 2 for an equal pair of one-hots, 2 tanh 1 for an unequal pair."""
-    if kind == "concat":
-        layer = keras.layers.Attention(score_mode="concat")
-    else:
-        layer = keras.layers.AdditiveAttention(use_scale=False)
-    out, weights = layer(
-        [QUERIES[None], VALUES[None].astype("float32"), KEYS[None].copy()], return_attention_scores=True
-    )
-    unequal, equal = math.exp(2 * math.tanh(1)), math.exp(math.tanh(2))
-    w = unequal / (unequal + equal)
-    expected = np.array([[w, 1 - w], [1 - w, w]])
-    np.testing.assert_allclose(as_numpy(weights)[0], expected, atol=1e-6)
-    np.testing.assert_allclose(as_numpy(out)[0], expected @ VALUES, atol=1e-6)
-    np.testing.assert_allclose(expected, [[0.6363, 0.3637], [0.3637, 0.6363]], atol=1e-4)
-    np.testing.assert_allclose(expected @ VALUES, [[1.7275, 2.7275], [2.2725, 3.2725]], atol=1e-4)
-
-
-def test_keras_facts_about_masks_and_weights(keras):
-    """A query mask zeroes outputs, not returned weights; a value mask takes positions out."""
-    mask = torch.tensor([[True, False]])
-    ones = np.ones((1, 2, 1), dtype="float32")
-    value = np.broadcast_to(ones, (1, 2, 2)).copy()
-    out, weights = keras.layers.Attention()([QUERIES[None], value], mask=[mask, mask], return_attention_scores=True)
-    np.testing.assert_allclose(as_numpy(out)[0], [[1, 1], [0, 0]], atol=1e-6)
-    np.testing.assert_allclose(as_numpy(weights)[0], [[1, 0], [1, 0]], atol=1e-6)
-    layers = [
-        (keras.layers.Attention(), 0),
-        (keras.layers.Attention(use_scale=True, score_mode="concat"), 2),
-        (keras.layers.AdditiveAttention(), 1),
-        (keras.layers.AdditiveAttention(use_scale=False), 0),
-    ]
-    for layer, count in layers:
-        layer([QUERIES[None], value])
-        assert len(layer.trainable_weights) == count
-
-
-def test_keras_with_nothing_to_look_at(keras):
-    """Keras subtracts 1e9: all masked is uniform in float32. Ours is not a number: a `Batch` refuses empty sources."""
-    nothing = torch.zeros(1, 2, dtype=torch.bool)
-    _, weights = keras.layers.Attention()(
-        [QUERIES[None], QUERIES[None]], mask=[None, nothing], return_attention_scores=True
-    )
-    np.testing.assert_allclose(as_numpy(weights)[0], np.full((2, 2), 0.5), atol=1e-6)
-    assert masked_softmax(torch.randn(1, 2), nothing).isnan().all()
 
 
 def test_a_score_is_abstract():
