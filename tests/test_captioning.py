@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 from PIL import Image
 
-from course_pkg import scenes, training
+from course_pkg import captioned, captioning, features, scenes, training
 from course_pkg.batching import CaptionBatch
 from course_pkg.captioning import CaptionCorpus, Drawn, Photographs, caption_words, prepare_captions
 from course_pkg.checkpoints import build, load
@@ -21,7 +21,7 @@ from course_pkg.losses import doubly_stochastic_penalty, sequence_cross_entropy
 from course_pkg.notation import CourseError
 from course_pkg.recipes import Recipe, read
 from course_pkg.training import fit
-from course_pkg.vocabulary import BOS, EOS, PAD, WordVocabulary
+from course_pkg.vocabulary import BOS, EOS, PAD, UNK, WordVocabulary
 
 RECIPE = """
 name = "tiny-captions"
@@ -75,17 +75,31 @@ def test_a_caption_is_its_words_in_lower_case() -> None:
     assert caption_words("Été 2012 !") == "été 2012"
 
 
+FIRST_HELD_OUT = 100
+
+
 def numbered_corpus() -> CaptionCorpus:
-    """Picture ``i`` is painted ``i`` and its captions begin with the word ``i``."""
-    texts = [tuple(f"{word} {'x ' * (word % 3)}end" for _ in range(1 + word % 2)) for word in range(7)]
-    vocabulary = WordVocabulary.train([text for many in texts for text in many], size=30)
-    pixels = torch.arange(7, dtype=torch.uint8).view(7, 1, 1, 1).expand(7, 3, 2, 2).contiguous()
-    pairs = [(row, vocabulary.encode(text).ids) for row, many in enumerate(texts) for text in many]
-    return CaptionCorpus(vocabulary, Drawn(pixels), pairs, Drawn(pixels), pairs, texts)
+    """A picture painted ``i`` has captions that begin with the word ``i``; the held-out ones count from 100."""
+
+    def told(first: int) -> list[tuple[str, ...]]:
+        numbers = range(first, first + 7)
+        return [tuple(f"{number} {'x ' * (number % 3)}end" for _ in range(1 + number % 2)) for number in numbers]
+
+    def drawn(first: int) -> Drawn:
+        painted = torch.arange(first, first + 7, dtype=torch.uint8).view(7, 1, 1, 1)
+        return Drawn(painted.expand(7, 3, 2, 2).contiguous())
+
+    def pairs(texts: list[tuple[str, ...]]) -> list[tuple[int, tuple[int, ...]]]:
+        return [(row, vocabulary.encode(text).ids) for row, many in enumerate(texts) for text in many]
+
+    train, held_out = told(0), told(FIRST_HELD_OUT)
+    vocabulary = WordVocabulary.train([text for many in train + held_out for text in many], size=30)
+    return CaptionCorpus(vocabulary, drawn(0), pairs(train), drawn(FIRST_HELD_OUT), pairs(held_out), held_out)
 
 
-def test_every_caption_stands_beside_its_own_picture() -> None:
+def test_every_caption_stands_beside_its_own_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     corpus = numbered_corpus()
+    monkeypatch.setattr(captioning, "MEASURED_TOGETHER", 3)
     assert corpus.lengths == [len(ids) for _, ids in corpus.train]
     seen = []
     for batch in [corpus.batch(list(range(len(corpus.train)))[::-1]), *corpus.validation_batches()]:
@@ -97,17 +111,53 @@ def test_every_caption_stands_beside_its_own_picture() -> None:
         assert (batch.inputs[:, 0] == BOS).all()
         assert torch.equal(batch.inputs[:, 1:], batch.targets[:, :-1])
         assert (batch.targets[~batch.target_mask] == PAD).all()
-    assert len(seen) == 2 * len(corpus.train)
+    assert sorted(seen) == sorted(corpus.target.decode(ids).split()[0] for _, ids in corpus.train + corpus.validation)
 
 
-def test_each_picture_is_asked_once_and_its_answer_scored_with_its_own_references() -> None:
+def test_each_picture_is_asked_once_and_its_answer_scored_with_its_own_references(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     corpus = numbered_corpus()
+    monkeypatch.setattr(captioning, "MEASURED_TOGETHER", 3)
     rows = [row for question in corpus.questions() for row in question.rows]
     assert sorted(rows) == list(range(7))
     for question in corpus.questions():
-        assert [int(picture[0, 0, 0]) for picture in question.batch.source] == question.rows
+        assert [int(picture[0, 0, 0]) - FIRST_HELD_OUT for picture in question.batch.source] == list(question.rows)
     right = [texts[0] + " and so on" for texts in corpus.references]
     assert corpus.score([texts[0] for texts in corpus.references]) > corpus.score(right[1:] + right[:1])
+    several = dataclasses.replace(corpus, references=[("another", "a dog runs on grass"), ("a man sits by it", "x")])
+    assert several.score(["a dog runs on grass", "a man sits by it"]) == pytest.approx(100), "any reference will do"
+
+
+def test_training_and_validation_have_other_scenes_and_long_captions_are_left_out(tmp_path: Path, few: None) -> None:
+    whole = prepare_captions(tiny(tmp_path))
+    assert isinstance(whole.pictures, Drawn) and isinstance(whole.validation_pictures, Drawn)
+    seen = {picture.numpy().tobytes() for picture in whole.pictures.pixels}
+    assert not seen & {picture.numpy().tobytes() for picture in whole.validation_pictures.pixels}
+    limit = sorted(whole.lengths)[len(whole.lengths) // 2] - 1
+    short = prepare_captions(tiny(tmp_path, f"data.max_length={limit}"))
+    assert 0 < len(short.train) < len(whole.train)
+    assert short.train == [(row, ids) for row, ids in whole.train if len(ids) <= limit]
+    assert short.validation == whole.validation, "what is measured is not chosen by length"
+
+
+def test_what_is_learned_from_and_what_is_measured_are_kept_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The vocabulary is that of the training captions, only validation is cut, and a caption without words is none."""
+    texts = {"train": (("A red wall .", " ... "), ("Blue",), ("red", "Red !")), "val": (("Grey",), ("red",), ("blue",))}
+
+    def load(_: str, split: str) -> captioned.Captioned:
+        return captioned.Captioned(tuple(Path(f"{split}{row}.png") for row in range(3)), texts[split], split)
+
+    monkeypatch.setattr(captioned, "load", load)
+    monkeypatch.setattr(features, "cached", lambda images, name: FeatureStore.__new__(FeatureStore))
+    changes = ("data.train=flickr8k:train", "data.validation=flickr8k:val", "data.validation_pairs=2")
+    corpus = prepare_captions(tiny(tmp_path, *changes, "model.features=efficientnet-lite0-14"))
+    told = [(row, corpus.target.decode(ids)) for row, ids in corpus.train]
+    assert told == [(0, "a red wall"), (1, "blue"), (2, "red"), (2, "red")]
+    assert corpus.references == [("grey",), ("red",)]
+    assert corpus.validation[0] == (0, (UNK, EOS)) and corpus.validation[1][0] == 1
 
 
 def test_photographs_are_read_as_the_maps_that_joined_make_the_annotations() -> None:
@@ -262,8 +312,6 @@ def test_a_reader_trains_on_a_folder_of_pictures(tmp_path: Path, monkeypatch: py
 def test_settings_that_do_not_fit_are_told(
     tmp_path: Path, few: None, monkeypatch: pytest.MonkeyPatch, changes: tuple[str, ...], message: str
 ) -> None:
-    from course_pkg import captioned
-
     made = captioned.Captioned((tmp_path / "a.png",), (("a wall",),), "stub")
     monkeypatch.setattr(captioned, "load", lambda *_: made)
     with pytest.raises(CourseError, match=message):
