@@ -6,6 +6,7 @@ what makes the check worth having. Errors 9, 10 and 11 are those of inference, s
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -15,6 +16,7 @@ from course_pkg.attention import AdditiveScore, Glimpse, Score, SoftAttention
 from course_pkg.caption_decoder import CaptionDecoder, CaptionOutput, FirstState
 from course_pkg.decoders import STEP_ORDERS, AttentiveDecoder, DeepOutput, Rollout, State
 from course_pkg.encoders import BiGRUEncoder, Encoded, ImageEncoder, WordEmbedding
+from course_pkg.feature_networks import prepare
 from course_pkg.losses import (
     MovingBaseline,
     Reinforced,
@@ -24,6 +26,7 @@ from course_pkg.losses import (
 )
 from course_pkg.recurrent import GatedRecurrentUnit, LongShortTermMemory
 from course_pkg.vocabulary import BOS, EOS, PAD
+from course_pkg.widgets.region_pictures import enlarged
 
 B, S, T, V, E, H, A = 2, 5, 4, 12, 3, 4, 6
 LENGTHS = torch.tensor([5, 3])
@@ -107,6 +110,22 @@ class CaptionQueryWithTheNewState(CaptionDecoder):
             context = glimpse.context
             weights.append(glimpse.weights)
         return Rollout(torch.zeros(*inputs.shape, V), torch.stack(weights, dim=1))
+
+
+class CaptionGateWithTheNewState(CaptionDecoder):
+    """Error 3 in the captioner's gate: α_t asks in time, β_t with the state that has read the word."""
+
+    def forward(self, inputs, encoded):
+        rollout = super().forward(inputs, encoded)
+        return replace(rollout, weights=rollout.gate.roll(-1, dims=1).unsqueeze(-1))
+
+
+class CaptionGate(CaptionDecoder):
+    """The package's, with β where the check looks for α."""
+
+    def forward(self, inputs, encoded):
+        rollout = super().forward(inputs, encoded)
+        return replace(rollout, weights=rollout.gate.unsqueeze(-1))
 
 
 def captioning(decoder_class, order):
@@ -403,6 +422,44 @@ def check_a_location_is_where_it_was(encoder_class):
             close(α.flatten() @ annotations[0], torch.tensor([r, c, 10 * r + c]).double())
 
 
+def not_normalised(pixels):
+    """Error 14: pixels from 0 to 1, of which the network has never seen any."""
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
+
+
+def blue_first(pixels):
+    """Error 14: the colours in the order in which some libraries read files."""
+    return prepare(np.ascontiguousarray(pixels[..., ::-1]))
+
+
+def check_pixels_are_what_the_network_was_trained_on(prepare):
+    """(x - 127) / 128, red first, each place where it was."""
+    pixels = np.full((1, 224, 224, 3), 127, np.uint8)
+    pixels[0, 3, 5] = (255, 127, 63)
+    made = prepare(pixels)
+    close(made[0, :, 3, 5], torch.tensor([1.0, 0.0, -0.5]))
+    assert made.count_nonzero() == 2
+
+
+def enlarged_upside_down(weights, height, width):
+    """Error 14: rows counted from below, as some plots do."""
+    return enlarged(weights[::-1], height, width)
+
+
+def enlarged_and_transposed(weights, height, width):
+    """Error 14: x before y."""
+    return enlarged(weights.T, height, width)
+
+
+def check_the_light_falls_on_the_place_that_was_looked_at(enlarge):
+    """All of α on one of 14 × 14 places: brightest within that place's 16 × 16 pixels."""
+    for row, column in ((0, 0), (3, 11), (13, 2), (6, 7)):
+        α = np.zeros((14, 14))
+        α[row, column] = 1
+        y, x = np.unravel_index(enlarge(α, 224, 224).argmax(), (224, 224))
+        assert (y // 16, x // 16) == (row, column)
+
+
 # 15: REINFORCE
 
 
@@ -477,6 +534,7 @@ ERRORS = [  # number, check, what the package has, the same with the error
         CaptionDecoder,
         CaptionQueryWithTheNewState,
     ),
+    ("3 gate", check_the_query_has_read(1, "captions", captioning), CaptionGate, CaptionGateWithTheNewState),
     ("4", check_each_sentence_reads_as_if_alone, BiGRUEncoder, BackwardOverPadding),
     ("5", check_the_reset_gate_acts_before_the_product, PapersUnit, LibraryUnit),
     ("6", check_the_first_word_reaches_the_first_state, BiGRUEncoder, StartFromTheLastRow),
@@ -492,6 +550,10 @@ ERRORS = [  # number, check, what the package has, the same with the error
     ("13", check_the_penalty_sees_where_was_looked, doubly_stochastic_penalty, summed_over_locations),
     ("14 channels", check_a_location_is_where_it_was, ImageEncoder, ReshapedMap),
     ("14 columns", check_a_location_is_where_it_was, ImageEncoder, ColumnsFirst),
+    ("14 pixels", check_pixels_are_what_the_network_was_trained_on, prepare, not_normalised),
+    ("14 colours", check_pixels_are_what_the_network_was_trained_on, prepare, blue_first),
+    ("14 rows", check_the_light_falls_on_the_place_that_was_looked_at, enlarged, enlarged_upside_down),
+    ("14 axes", check_the_light_falls_on_the_place_that_was_looked_at, enlarged, enlarged_and_transposed),
     ("15 reward", check_reinforce_is_unbiased, right, reward_not_detached),
     ("15 entropy", check_the_entropy_term_raises_the_entropy, right, entropy_lowered),
     ("15 baseline", check_the_baseline_does_not_know_the_reward, MovingBaseline, BaselineThatKnows),

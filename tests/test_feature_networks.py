@@ -37,6 +37,8 @@ def test_the_kind_says_what_the_network_gives(name: str, net: FeatureNetwork, im
     annotations = named(images)
     assert annotations.shape == (2, named.grid[0] * named.grid[1], named.feature_size)
     assert (named.kind, named.name, named.key, named.size) == (NETWORKS[name], name, NETWORKS[name].key, 224)
+    for part in (networks.WEIGHTS_SHA256[:16], networks.PREPROCESSING):  # neither may change unnoticed
+        assert part in named.key
 
 
 def test_the_maps_are_the_library_s_own(net: FeatureNetwork, images: torch.Tensor) -> None:

@@ -121,6 +121,23 @@ def test_other_pictures_are_not_found(photographs: list[Path], computed: list[in
     assert features._fingerprint(photographs) != before
 
 
+def test_name_length_and_network_belong_to_what_features_are_found_by(
+    photographs: list[Path], computed: list[int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Each alone: the bytes at both ends stay what they were."""
+    one, renamed, longer = (tmp_path / name for name in ("a.jpg", "b.jpg", "c/a.jpg"))
+    longer.parent.mkdir()
+    end = bytes(range(256)) * (features.ENDS // 256)
+    for path, middle in ((one, 100), (renamed, 100), (longer, 101)):
+        path.write_bytes(end + bytes(middle) + end)
+    assert len({features._fingerprint([path]) for path in (one, renamed, longer)}) == 3
+    folder = kept(photographs[:2]).folder
+    other = features.Kind(COARSE, (7, 7), 1280, key="another network's weights")
+    monkeypatch.setitem(features.NETWORKS, COARSE, other)
+    assert kept(photographs[:2], COARSE).folder != folder
+    assert sum(computed) == 4
+
+
 def test_an_interruption_costs_one_batch(
     photographs: list[Path], computed: list[int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
