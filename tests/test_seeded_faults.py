@@ -96,6 +96,12 @@ FAULTS = [
           "return before", "return self.value.clone()"),
     Fault(12, "the context of the place beside the drawn one", "attention",
           "index = position.unsqueeze(1)", "index = (position.unsqueeze(1) + 1) % weights.shape[1]"),
+    Fault(14, "a scaled dot product that is not scaled", "attention",
+          "self.scale = 1 / math.sqrt(alignment_size)", "self.scale = 1.0"),
+    Fault(14, "a look back that sees what is not yet written", "placement",
+          "is_causal=True", "is_causal=False"),
+    Fault(14, "two products taken for one", "cost",
+          "own = 2 if name", "own = 1 if name"),
 ]  # fmt: skip
 
 
