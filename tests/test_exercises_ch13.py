@@ -143,6 +143,7 @@ def test_each_wrong_verdict_is_told(case: str, verdict: str) -> None:
     ("answer", "told", "hint"),
     [
         (["sentence"] * 6, "no dictionary", "{"),
+        (dict.fromkeys(RIGHT), "no answer yet", "choose"),
         ({**RIGHT, "C": None}, "no verdict on C", "choose"),
         ({**RIGHT, "C": "guilty"}, "'guilty'", "choose"),
     ],

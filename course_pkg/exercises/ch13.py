@@ -139,6 +139,8 @@ def _verdict(answer: Any) -> Iterator[Finding]:
     if not isinstance(answer, Mapping):
         yield wrong("that is no dictionary", 'write {"A": "sentence", …}.')
     missing = [case for case in _CASES if answer.get(case) in (None, "", ...)]
+    if len(missing) == len(_CASES):
+        yield wrong("there is no answer yet", f"choose from {', '.join(VERDICTS)} for each case.")
     if missing:
         yield wrong(f"there is no verdict on {', '.join(missing)}", f"choose from {', '.join(VERDICTS)}.")
     unknown = [case for case in _CASES if answer[case] not in VERDICTS]
