@@ -67,7 +67,8 @@ def test_special_entries_are_never_listed_but_the_end_is(tiny: Captioner) -> Non
     every = turn(tiny, noise(1), "a dog", top=len(WORDS) - 3)
     listed = set(every.words[0][0])
     assert not listed & {SPECIAL[0], SPECIAL[1], SPECIAL[3]} and SPECIAL[2] in listed
-    assert every.probabilities.sum(axis=-1).max() < 1
+    sums = every.probabilities.sum(axis=-1)  # what is missing went to the three entries
+    assert sums.max() <= 1 + 1e-6 and sums.min() < 1 - 1e-6
 
 
 def test_the_record_is_json_that_the_scrubber_takes(tiny: Captioner) -> None:
