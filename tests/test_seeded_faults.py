@@ -88,6 +88,15 @@ FAULTS = [
           "context = gate * context", "context = 1 * context"),
     Fault(11, "the penalty without its square", "losses",
           "missing = (wanted.unsqueeze(1) - received).square()", "missing = (wanted.unsqueeze(1) - received).abs()"),
+    Fault(11, "the look asks with the state that has read the word", "caption_decoder",
+          "glimpse = self.attention(state.hidden, memory)",
+          "glimpse = self.attention(self.unit.update(share, state.hidden, state.cell)[0], memory)"),
+    Fault(11, "the penalty summed over each word's places", "losses",
+          "received = wide.masked_fill(~target_mask.unsqueeze(-1), 0).sum(dim=1)",
+          "received = wide.sum(dim=2, keepdim=True).mean(dim=1).expand_as(wide[:, 0])"),
+    Fault(11, "places column by column", "encoders",
+          "return feature_map.flatten(2).transpose(1, 2)",
+          "return feature_map.transpose(2, 3).flatten(2).transpose(1, 2)"),
     Fault(12, "a reward that is not detached", "losses",
           "rewards = log_likelihood.detach() /", "rewards = log_likelihood /"),
     Fault(12, "an entropy term of the wrong sign", "losses",
@@ -106,8 +115,6 @@ FAULTS = [
           "self.scale = 1 / math.sqrt(alignment_size)", "self.scale = 1.0"),
     Fault(14, "a look back that sees what is not yet written", "placement",
           "is_causal=True", "is_causal=False"),
-    Fault(14, "two products taken for one", "cost",
-          "own = 2 if name", "own = 1 if name"),
 ]  # fmt: skip
 
 
