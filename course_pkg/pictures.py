@@ -191,12 +191,14 @@ def _on_white(image: Image.Image) -> Image.Image:
 
 
 def _of_array(values: np.ndarray, name: str) -> Image.Image:
-    """An 8-bit picture; wider integers are 16-bit, as Pillow opens 16-bit PNG and TIFF files."""
+    """An 8-bit picture; wider integers are 16-bit, as Pillow opens 16-bit PNG and TIFF files; True is white."""
     if values.ndim == 3 and values.shape[2] == 1:
         values = values[:, :, 0]
     if not (values.ndim == 2 or (values.ndim == 3 and values.shape[2] in (3, 4))):
         raise CourseError(f"{name} has shape {values.shape}; give (height, width) or (height, width, 3)")
     _check_shape((values.shape[1], values.shape[0]), name)
+    if values.dtype == np.bool_:
+        values = values.astype(np.uint8) * 255
     if values.dtype == np.uint8:
         scaled = values
     elif values.dtype.kind in "iu" and _within(values, 65535):

@@ -206,6 +206,13 @@ def test_sixteen_bits_and_floats_in_tiff() -> None:
     assert "8 bits" in refusal(lambda: pictures.read(saved(Image.fromarray(np.full((30, 40), 9e9, "f4")), "TIFF")))
 
 
+def test_an_array_of_true_and_false_is_white_and_black() -> None:
+    mask = np.zeros((30, 40), dtype=bool)
+    mask[:, 20:] = True
+    found = np.array(pictures.upright(mask))
+    assert (found[:, :20] == 0).all() and (found[:, 20:] == 255).all()
+
+
 def test_arrays_in_every_shape() -> None:
     assert colour(np.full((30, 40, 1), 5, np.uint8)) == (5, 5, 5)
     assert colour(np.full((30, 40, 3), 1.0)) == WHITE
