@@ -1,7 +1,7 @@
 """Captioners measured: their captions against people's, and their gaze against marked things. Chapter 13."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -242,19 +242,24 @@ def _summary(found: _Found) -> dict[str, Any]:
         values = {name: np.array(numbers) for name, numbers in columns.items()}
         alpha = values["same"]
         record[measure] = _told(alpha, groups)
-        for name in BASELINES:
-            known = ~np.isnan(values[name])
-            if known.any():
-                record["baselines"].setdefault(name, {})[measure] = _told(values[name][known], groups[known])
-                ahead = (alpha - values[name])[known]
-                record["ahead"].setdefault(name, {})[measure] = _told(ahead, groups[known])
-        known = ~np.isnan([values[name] for name in SHIFTS]).any(axis=0)
-        for name in SHIFTS if known.any() else ():
-            record["shift"].setdefault(name, {"n": int(known.sum())})[measure] = _told(
-                values[name][known], groups[known]
+        for name, known in _comparable(values):
+            record["baselines"].setdefault(name, {})[measure] = _told(values[name][known], groups[known])
+            record["ahead"].setdefault(name, {})[measure] = _told((alpha - values[name])[known], groups[known])
+        inside = ~np.isnan([values[name] for name in SHIFTS]).any(axis=0)
+        for name in SHIFTS if inside.any() else ():
+            record["shift"].setdefault(name, {"n": int(inside.sum())})[measure] = _told(
+                values[name][inside], groups[inside]
             )
     order = ("pointing", "mass", "baselines", "ahead", "shift")
     return {**{name: record[name] for name in order}, "by_category": _by_category(found, groups)}
+
+
+def _comparable(values: Mapping[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
+    """The baselines that there are, each with the words that it can be compared on."""
+    for name in BASELINES:
+        known = ~np.isnan(values[name])
+        if known.any():
+            yield name, known
 
 
 def _told(values: np.ndarray, groups: np.ndarray) -> dict[str, float]:
@@ -273,9 +278,7 @@ def _by_category(found: _Found, groups: np.ndarray) -> dict[str, dict[str, Any]]
             mine = {name: np.array(numbers)[rows] for name, numbers in columns.items()}
             told[category][measure] = float(mine["same"].mean())
             told[category][f"{measure}_uniform"] = float(mine["uniform"].mean())
-            for name in BASELINES:
-                known = ~np.isnan(mine[name])
-                if known.any():
-                    ahead = told[category].setdefault("ahead", {}).setdefault(name, {})
-                    ahead[measure] = _told((mine["same"] - mine[name])[known], groups[rows][known])
+            for name, known in _comparable(mine):
+                ahead = told[category].setdefault("ahead", {}).setdefault(name, {})
+                ahead[measure] = _told((mine["same"] - mine[name])[known], groups[rows][known])
     return told
