@@ -224,14 +224,18 @@ def publish(run: Path, package: Path, machine: str) -> dict[str, Any]:
         "by_length": tested["by_length"],
     }
     licence = LICENCES["toy" if is_toy(translator) else ""]
-    copy_model(
-        run / "model",
-        package / "weights" / name,
-        {"headline": headline, "licence": licence},
-        card(result, licence, TRANSLATES),
-    )
-    write_json(package / "results" / f"{name}.json", result)
+    store(run, package, result, headline, licence, TRANSLATES)
     return result
+
+
+def store(
+    run: Path, package: Path, result: Mapping[str, Any], headline: Mapping[str, Any], licence: str, wording: Wording
+) -> None:
+    """Write what publishing a model leaves behind: its folder with a card, then its result."""
+    name = result["title"]
+    changes = {"headline": headline, "licence": licence}
+    copy_model(run / "model", package / "weights" / name, changes, card(result, licence, wording))
+    write_json(package / "results" / f"{name}.json", result)
 
 
 def card(result: Mapping[str, Any], licence: str, wording: Wording) -> str:

@@ -22,13 +22,12 @@ from publish import (
     BOOTSTRAP_SEED,
     LICENCES,
     Wording,
-    card,
-    copy_model,
     cost,
     decoding,
     joined_passport,
     models_of,
     recipe_of,
+    store,
     write_json,
 )
 
@@ -103,6 +102,15 @@ def tokenisation(captioner: Captioner) -> str:
     return f"{kind[captioner.target.kind]}; {len(captioner.target)} entries; lower case, no punctuation"
 
 
+def how_it_decodes(captioner: Captioner, package: Path) -> str:
+    """The settings in use, who chose them, and how hard attention looks."""
+    model = captioner.config["model"]
+    if model.get("attention") != "hard":
+        return decoding(captioner, package)
+    looks = f"hard attention looks at the {model.get('when_testing', 'expected')} annotation; "
+    return looks + decoding(captioner, package)
+
+
 def measured(captioner: Captioner, split: Split, name: str) -> dict[str, Any]:
     """One row of a model's table, with the whole record of its scores.
 
@@ -146,8 +154,6 @@ def publish(run: Path, package: Path, machine: str, most: int = 0) -> dict[str, 
     validation, test = caption_splits.validation_split(captioner, most), caption_splits.test_split(captioner, most)
     rows = [measured(captioner, split, kind) for kind, split in (("validation", validation), ("test", test))]
     tested = [row.pop("record") for row in rows][1]
-    model = captioner.config["model"]
-    looks = f"hard attention looks at the {model.get('when_testing', 'expected')} annotation; "
     result = {
         "title": name,
         "note": recipe["description"],
@@ -158,7 +164,7 @@ def publish(run: Path, package: Path, machine: str, most: int = 0) -> dict[str, 
             f"({validation.name}), tested on {test.name} ({len(test)} pictures)",
             tokenisation=f"{tokenisation(captioner)}; scored: {tested['tokenisation']}",
             signature=signatures(tested),
-            decoding=(looks if model.get("attention") == "hard" else "") + decoding(captioner, package),
+            decoding=how_it_decodes(captioner, package),
             seeds=f"training {recipe['training']['seed']}, bootstrap {BOOTSTRAP_SEED} (1000 samples); one training run",
             hardware=machine,
             cost={**cost(run), "minutes_to_measure": round((time.monotonic() - started) / 60)},
@@ -170,13 +176,7 @@ def publish(run: Path, package: Path, machine: str, most: int = 0) -> dict[str, 
     }
     licence = LICENCES["toy" if corpus == "scenes" else ""]
     headline = {"metric": "BLEU-4", "score": rows[1]["bleu4"], "data": test.name}
-    copy_model(
-        run / "model",
-        package / "weights" / name,
-        {"headline": headline, "licence": licence},
-        card(result, licence, WORDINGS[corpus]),
-    )
-    write_json(package / "results" / f"{name}.json", result)
+    store(run, package, result, headline, licence, WORDINGS[corpus])
     return result
 
 

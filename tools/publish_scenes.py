@@ -17,14 +17,15 @@ import numpy as np
 import torch
 from caption_splits import SCENES, SCENES_TEST_SEED
 from entry import PACKAGE, options, told
-from publish import LICENCES, card, copy_model, cost, decoding, recipe_of, write_json
-from publish_captioner import DATA, WORDINGS, opened, tokenisation
+from publish import LICENCES, cost, recipe_of, store
+from publish_captioner import DATA, WORDINGS, how_it_decodes, opened, tokenisation
 from torch import Tensor
 
 from course_pkg import metrics, pointing, scenes
 from course_pkg.batching import CaptionBatch, chunks
 from course_pkg.captioner import Captioner
 from course_pkg.evaluation import passport
+from course_pkg.losses import sentence_log_likelihood
 from course_pkg.notation import CourseError
 from course_pkg.scenes import Scene
 from course_pkg.vocabulary import UNK
@@ -91,8 +92,8 @@ def spoken(captioner: Captioner, made: Sequence[Scene]) -> Spoken:
         some = [made[row] for row in rows]
         pictures = _pixels(captioner, some)
         others = _pixels(captioner, [made[(row + 1) % len(made)] for row in rows])
-        batch, guesses, strange, weights, costs = _read(captioner, some, pictures, others)
-        nll, tokens = nll + float(costs.sum()), tokens + int(batch.target_mask.sum())
+        batch, guesses, strange, weights, likelihood = _read(captioner, some, pictures, others)
+        nll, tokens = nll - float(likelihood.sum()), tokens + int(batch.target_mask.sum())
         for place, scene in enumerate(some):
             maps = weights[place].reshape(-1, *captioner.grid)
             for t, region in enumerate(scene.regions):
@@ -118,14 +119,14 @@ def _pixels(captioner: Captioner, some: Sequence[Scene]) -> Tensor:
 def _read(
     captioner: Captioner, some: Sequence[Scene], pictures: Tensor, others: Tensor
 ) -> tuple[CaptionBatch, Tensor, Tensor, np.ndarray, Tensor]:
-    """The batch; the likeliest words with each scene's own picture and with another; α; what each token costs."""
+    """The batch; the likeliest words with each scene's own picture and with another; α; each caption's log p."""
     ids = [captioner.target.encode(scene.caption).ids for scene in some]
     batch = CaptionBatch.collate(pictures, ids).to(captioner.device)
     rollout = captioner.model(batch)
     elsewhere = captioner.model(CaptionBatch.collate(others, ids).to(captioner.device)).logits.argmax(-1)
-    costs = -rollout.logits.log_softmax(-1).gather(-1, batch.targets.unsqueeze(-1)).squeeze(-1) * batch.target_mask
+    likelihood = sentence_log_likelihood(rollout.logits, batch.targets, batch.target_mask)
     assert rollout.weights is not None
-    return batch, rollout.logits.argmax(-1), elsewhere, rollout.weights.cpu().numpy(), costs
+    return batch, rollout.logits.argmax(-1), elsewhere, rollout.weights.cpu().numpy(), likelihood
 
 
 def _weigh(scene: Scene, t: int, mask: np.ndarray, maps: np.ndarray, values: dict[str, dict[str, list[float]]]) -> None:
@@ -172,8 +173,7 @@ def publish(run: Path, package: Path, machine: str, count: int = SCENES) -> dict
     started, captioner = time.monotonic(), of_scenes(run)
     name, recipe = captioner.name, recipe_of(captioner)
     row, signature = measured(captioner, scenes.make(count, seed=SCENES_TEST_SEED, size=captioner.image_size))
-    data, hard = recipe["data"], captioner.config["model"].get("attention") == "hard"
-    looks = f"hard attention looks at the {captioner.config['model'].get('when_testing', 'expected')} annotation; "
+    data = recipe["data"]
     result = {
         "title": name,
         "note": recipe["description"],
@@ -191,7 +191,7 @@ def publish(run: Path, package: Path, machine: str, count: int = SCENES) -> dict
                 "2000 samples",
                 "mass": "share of α on the gold region; even α has the region's area",
             },
-            decoding=(looks if hard else "") + decoding(captioner, package),
+            decoding=how_it_decodes(captioner, package),
             seeds=f"training {recipe['training']['seed']}; one training run",
             hardware=machine,
             cost={**cost(run), "minutes_to_measure": round((time.monotonic() - started) / 60)},
@@ -202,13 +202,7 @@ def publish(run: Path, package: Path, machine: str, count: int = SCENES) -> dict
     }
     licence = LICENCES["toy"]
     headline = {"metric": "exact match", "score": row["exact_match_percent"], "data": "fresh drawn scenes"}
-    copy_model(
-        run / "model",
-        package / "weights" / name,
-        {"headline": headline, "licence": licence},
-        card(result, licence, WORDINGS["scenes"]),
-    )
-    write_json(package / "results" / f"{name}.json", result)
+    store(run, package, result, headline, licence, WORDINGS["scenes"])
     return result
 
 
