@@ -15,12 +15,11 @@ from course_pkg.captioner import Caption, Captioner, Seen
 from course_pkg.encoders import Encoded
 from course_pkg.notation import CourseError
 from course_pkg.pictures import Source
-from course_pkg.steering import each_alone
+from course_pkg.steering import choices_as_json, each_alone, likeliest, turned
 from course_pkg.vocabulary import BOS, PAD, UNK, Pieces
 
 __all__ = ["Turned", "turn"]
 
-_PROBABILITY_DIGITS = 4
 _NEVER = [PAD, BOS, UNK]  # as in the search of `Captioner.caption`
 
 
@@ -45,8 +44,7 @@ class Turned:
 
     def to_record(self) -> dict[str, Any]:
         """What ``RegionScrubber(steer=…)`` takes: ``words`` and rounded ``probabilities``, as JSON has them."""
-        shares = [[[round(float(p), _PROBABILITY_DIGITS) for p in cell] for cell in row] for row in self.probabilities]
-        return {"words": [[list(cell) for cell in row] for row in self.words], "probabilities": shares}
+        return choices_as_json(self.words, self.probabilities)
 
 
 def turn(captioner: Captioner, image: Source | Seen, caption: str | None = None, *, top: int = 3) -> Turned:
@@ -78,18 +76,15 @@ def _turned(captioner: Captioner, encoded: Encoded, told: Caption, pieces: Piece
     decoder = captioner.model.decoder
     memory, state = decoder.start(encoded)
     alone = each_alone(memory)
-    places = torch.zeros(memory.mask.shape[1], dtype=torch.long, device=captioner.device)  # row 0, once for each place
     own, given, shares, words = [], [], [], []
     before = BOS
     for wanted in pieces.ids:
         token = torch.tensor([before], device=captioner.device)
-        elsewhere = decoder.step(token.expand(len(places)), state.take(places), alone)
-        log_probs = elsewhere.logits.float().log_softmax(dim=-1)
+        log_probs = turned(decoder, token, state, alone)
         given.append(log_probs[:, wanted].cpu())
-        log_probs[:, _NEVER] = -torch.inf
-        best = log_probs.topk(top)
-        shares.append(best.values.exp().cpu())
-        words.append(tuple(tuple(map(captioner.target.show, row)) for row in best.indices.tolist()))
+        probabilities, likely = likeliest(log_probs, top, _NEVER, captioner.target)
+        shares.append(probabilities)
+        words.append(likely)
         step = decoder.step(token, state, memory)
         own.append(step.logits.float().log_softmax(dim=-1)[0, wanted].cpu())
         state, before = step.state, wanted

@@ -4,19 +4,21 @@
 ``c_i := h_j``, and the word is predicted anew, everything before step i being as it was.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
+from torch import Tensor
 
 from course_pkg.attention import Memory
 from course_pkg.batching import Batch
-from course_pkg.decoders import State
+from course_pkg.decoders import Decoder, State
 from course_pkg.inference import DIGITS, Translator
 from course_pkg.notation import CourseError
-from course_pkg.vocabulary import BOS, PAD, UNK, Pieces, SubwordVocabulary, backwards
+from course_pkg.vocabulary import BOS, PAD, UNK, Pieces, SubwordVocabulary, Vocabulary, backwards
 
 __all__ = ["Steering", "steer"]
 
@@ -52,8 +54,7 @@ class Steering:
 
     def to_record(self) -> dict[str, Any]:
         """What ``AlignmentScrubber(steer=…)`` takes: ``words`` and rounded ``probabilities``, as JSON has them."""
-        shares = [[[round(float(p), _PROBABILITY_DIGITS) for p in cell] for cell in row] for row in self.probabilities]
-        return {"words": [[list(cell) for cell in row] for row in self.words], "probabilities": shares}
+        return choices_as_json(self.words, self.probabilities)
 
     def rows(self) -> list[list[float]]:
         """``α`` as rounded lists, to be kept in a file."""
@@ -98,13 +99,11 @@ def _steered(translator: Translator, source: Pieces, target: Pieces, top: int) -
     never = [PAD, BOS, UNK] if isinstance(translator.target, SubwordVocabulary) else [PAD, BOS]
     weights, own, given, shares, words = [], [], [], [], []
     for token, wanted in zip(batch.inputs[0], target.ids, strict=True):
-        elsewhere = decoder.step(token.expand(len(source)), _repeated(state, len(source)), alone)
-        log_probs = elsewhere.logits.float().log_softmax(dim=-1)[list(seen)]
+        log_probs = turned(decoder, token.expand(1), state, alone)[list(seen)]
         given.append(log_probs[:, wanted].cpu())
-        log_probs[:, never] = -torch.inf
-        best = log_probs.topk(top)
-        shares.append(best.values.exp().cpu())
-        words.append(tuple(tuple(map(translator.target.show, row)) for row in best.indices.tolist()))
+        probabilities, likely = likeliest(log_probs, top, never, translator.target)
+        shares.append(probabilities)
+        words.append(likely)
         step = decoder.step(token.expand(1), state, memory)
         assert step.glimpse is not None
         own.append(step.logits.float().log_softmax(dim=-1)[0, wanted].cpu())
@@ -131,5 +130,26 @@ def each_alone(memory: Memory) -> Memory:
     return Memory(annotations, keys, memory.mask[0].unsqueeze(1))
 
 
-def _repeated(state: State, count: int) -> State:
-    return state.take(torch.zeros(count, dtype=torch.long, device=state.hidden.device))
+def turned(decoder: Decoder, token: Int[Tensor, "1"], state: State, alone: Memory) -> Float[Tensor, "S V"]:
+    """``log p`` of every word at one step, with the gaze on each position alone (`each_alone`)."""
+    count = len(alone.mask)
+    places = torch.zeros(count, dtype=torch.long, device=state.hidden.device)  # row 0, once for each position
+    return decoder.step(token.expand(count), state.take(places), alone).logits.float().log_softmax(dim=-1)
+
+
+def likeliest(
+    log_probs: Float[Tensor, "S V"], top: int, never: Sequence[int], vocabulary: Vocabulary
+) -> tuple[Float[Tensor, "S k"], tuple[tuple[str, ...], ...]]:
+    """For each position the probabilities of its likeliest words, on the CPU, and the words; none of ``never``."""
+    shown = log_probs.clone()
+    shown[:, list(never)] = -torch.inf
+    best = shown.topk(top)
+    return best.values.exp().cpu(), tuple(tuple(map(vocabulary.show, row)) for row in best.indices.tolist())
+
+
+def choices_as_json(
+    words: Sequence[Sequence[Sequence[str]]], probabilities: Float[np.ndarray, "T S k"]
+) -> dict[str, Any]:
+    """``words`` and rounded ``probabilities``, as JSON has them: what a scrubber's ``steer`` takes."""
+    shares = [[[round(float(p), _PROBABILITY_DIGITS) for p in cell] for cell in row] for row in probabilities]
+    return {"words": [[list(cell) for cell in row] for row in words], "probabilities": shares}
