@@ -11,7 +11,7 @@ from tiny_models import SEES_IMAGES, captioner, noise, words_of
 
 from course_pkg.caption_steering import turn
 from course_pkg.captioner import Captioner
-from course_pkg.vocabulary import SPECIAL, UNK
+from course_pkg.vocabulary import BOS, PAD, SPECIAL, UNK
 
 WORDS = words_of("a dog throws the red ball to men")
 CAPTION = "a dog throws the red ball"
@@ -69,6 +69,15 @@ def test_special_entries_are_never_listed_but_the_end_is(tiny: Captioner) -> Non
     assert not listed & {SPECIAL[0], SPECIAL[1], SPECIAL[3]} and SPECIAL[2] in listed
     sums = every.probabilities.sum(axis=-1)  # what is missing went to the three entries
     assert sums.max() <= 1 + 1e-6 and sums.min() < 1 - 1e-6
+
+
+def test_special_entries_are_not_listed_however_likely(tiny: Captioner) -> None:
+    with torch.no_grad():
+        tiny.model.decoder.output.L_o.bias[[PAD, BOS, UNK]] += 99.0
+    found = turn(tiny, noise(1), CAPTION, top=2)
+    listed = {word for places in found.words for words in places for word in words}
+    assert not listed & {WORDS.show(entry) for entry in (PAD, BOS, UNK)}
+    assert found.probabilities.sum(axis=-1).max() < 0.1, "what is missing went to the three entries"
 
 
 def test_the_record_is_json_that_the_scrubber_takes(tiny: Captioner) -> None:
