@@ -110,7 +110,7 @@ def test_ranges_are_wide_and_each_dependency_has_its_reason() -> None:
     assert not without
 
 
-def test_conda_and_binder_install_the_lock() -> None:
+def test_conda_installs_the_lock() -> None:
     environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
     (pip,) = (part["pip"] for part in environment["dependencies"] if isinstance(part, dict))
     assert pip == ["-r requirements.lock", "-e ."]
