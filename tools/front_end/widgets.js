@@ -38,7 +38,10 @@ async function draw(host, models) {
   try {
     exported[widget] ??= modules[widget]();
     await exported[widget].render({ model: models.get(model), el });
-    host.querySelector(".course-widget-fallback").remove();
+    const still = host.querySelector(".course-widget-fallback");
+    still.remove();
+    addEventListener("beforeprint", () => host.append(still)); // on paper nothing can be moved
+    addEventListener("afterprint", () => still.remove());
     host.dataset.drawn = "yes";
     performance.mark("course-widget-drawn");
   } catch (error) {
