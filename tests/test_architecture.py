@@ -142,7 +142,7 @@ def test_every_module_has_its_tests(name: str) -> None:
     assert (ROOT / "tests" / f"test_{TESTED_ELSEWHERE.get(name, name)}.py").exists()
 
 
-@pytest.mark.parametrize("page", ["notation.md", "papers_and_code.md"])
+@pytest.mark.parametrize("page", ["notation.md", "papers_and_code.md", "rnnsearch_exactly.md"])
 def test_pages_name_what_exists(page: str) -> None:
     text = (ROOT / "book" / page).read_text(encoding="utf-8")
     names = re.findall(r"\{py:obj\}`(?:[^`]*<|~)?(course_pkg\.[\w.]+)>?`", text)

@@ -1,4 +1,4 @@
-"""No symbol and no term of the trade before its definition: the chapters against the page of notation."""
+"""No symbol and no term of the trade before its definition: the chapters against notation and glossary."""
 
 import re
 from collections.abc import Iterable
@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from book_math import BOOK, NOTEBOOKS, Symbol, cells, chapter_of, formulas, prose, symbols
 
+LETTERS = "letter by letter"
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 PAGE = (BOOK / "notation.md").read_text(encoding="utf-8")
+GLOSSARY_PAGE = (BOOK / "glossary.md").read_text(encoding="utf-8")
 
 
 # --- the page of notation ---------------------------------------------------------------------------------------
@@ -17,11 +19,10 @@ PAGE = (BOOK / "notation.md").read_text(encoding="utf-8")
 
 @dataclass
 class Notation:
-    """What the page declares: each symbol and each term with the chapter from which it may be used."""
+    """What the page declares: each symbol with the chapter from which it may be used."""
 
     symbols: dict[str, int] = field(default_factory=dict)
     indices: set[str] = field(default_factory=set)
-    terms: dict[str, int] = field(default_factory=dict)
 
     def declare(self, formula: str, chapter: int) -> None:
         """Every symbol of the formula; an index below a letter is not part of its name."""
@@ -47,7 +48,8 @@ def read_notation(page: str) -> Notation:
     """The page's declarations.
 
     The first cell of a table's row declares; in the table of sizes the papers' letters do too, from the chapter in the
-    last cell on. A section named "Chapter N" holds from chapter N on, any other from the start.
+    last cell on. A section named "Chapter N" holds from chapter N on, any other from the start. What the papers write
+    ("letter by letter") declares nothing.
     """
     notation = Notation()
     named = sections(page)
@@ -57,8 +59,7 @@ def read_notation(page: str) -> Notation:
     for heading, text in named:
         number = re.match(r"Chapter (\d+)", heading)
         chapter = int(number[1]) if number else 0
-        if heading == "Words":
-            notation.terms = read_terms(text)
+        if heading.endswith(LETTERS):
             continue
         for row in rows(text):
             size = heading == "Sizes"
@@ -69,17 +70,55 @@ def read_notation(page: str) -> Notation:
     return notation
 
 
-def read_terms(text: str) -> dict[str, int]:
-    """Each term of the glossary with the chapter that its definition ends in: ``(chapter 5)``."""
-    terms = {}
-    for names, definition in re.findall(r"(?m)^(\S.*)\n: ((?:.+\n?)+)", text):
-        chapter = re.search(r"\(chapter (\d+)\)\s*$", definition)
-        for name in names.split(", "):
-            terms[name.strip()] = int(chapter[1]) if chapter else -1
-    return terms
-
-
 NOTATION = read_notation(PAGE)
+
+
+# --- the glossary -----------------------------------------------------------------------------------------------
+
+LINK = r"\[chapter (\d+)\]\((\d\d)_\w+\.ipynb\)"
+# How an entry names its chapter at its end: explained there and nowhere used before; given this sense there; or taken
+# as known from there on.
+ENDINGS = {"terms": rf"\({LINK}\)", "explained": rf"\(explained in {LINK}\)", "used": rf"\(used from {LINK} on\)"}
+
+
+@dataclass
+class Glossary:
+    """Each term with its chapter, by how the entry ends; those that point to another; and those that do neither."""
+
+    terms: dict[str, int] = field(default_factory=dict)
+    explained: dict[str, int] = field(default_factory=dict)
+    used: dict[str, int] = field(default_factory=dict)
+    see: dict[str, str] = field(default_factory=dict)
+    homeless: list[str] = field(default_factory=list)
+
+    def add(self, name: str, text: str) -> None:
+        """Sort an entry in by its end."""
+        if other := re.fullmatch(r"See \{term\}`([^`]+)`\.", text):
+            self.see[name] = other[1]
+            return
+        for kind, ending in ENDINGS.items():
+            found = re.search(rf"(?<=[.?*)] ){ending}$", text)
+            if found and int(found[1]) == int(found[2]):
+                getattr(self, kind)[name] = int(found[1])
+                return
+        self.homeless.append(name)
+
+    def names(self) -> list[str]:
+        """Every headword, in the order of the kinds."""
+        return [*self.terms, *self.explained, *self.used, *self.see, *self.homeless]
+
+
+def read_glossary(page: str) -> Glossary:
+    """The entries of the page's glossary: a term at the margin, its text indented below."""
+    (block,) = re.findall(r"(?ms)^```\{glossary\}\n(.*?)^```$", page)
+    glossary = Glossary()
+    for name, text in re.findall(r"(?m)^(\S.*)\n((?:  .+\n?)+)", block):
+        glossary.add(name, " ".join(text.split()))
+    return glossary
+
+
+GLOSSARY = read_glossary(GLOSSARY_PAGE)
+PROSE = {chapter_of(path): "\n".join(map(prose, cells(path, "markdown"))) for path in NOTEBOOKS}
 
 
 # --- symbols ----------------------------------------------------------------------------------------------------
@@ -153,6 +192,12 @@ def problems_of_terms(markdown: Iterable[str], chapter: int, terms: dict[str, in
     return found
 
 
+def chapters_with(term: str) -> list[int]:
+    """The chapters whose prose has the term, in order."""
+    pattern = term_pattern(term)
+    return sorted(chapter for chapter, text in PROSE.items() if pattern.search(text))
+
+
 def problems_of_definitions(markdown: Iterable[str], chapter: int, terms: dict[str, int]) -> list[str]:
     """Terms of this chapter that it never introduces, in bold, where it explains them."""
     bold = re.findall(r"\*\*(.+?)\*\*", " ".join(" ".join(text.split()) for text in markdown))
@@ -165,20 +210,39 @@ def problems_of_definitions(markdown: Iterable[str], chapter: int, terms: dict[s
 
 @each_notebook
 def test_no_term_before_the_chapter_that_explains_it(path: Path) -> None:
-    problems = problems_of_terms(cells(path, "markdown"), chapter_of(path), NOTATION.terms)
+    problems = problems_of_terms(cells(path, "markdown"), chapter_of(path), GLOSSARY.terms)
     assert problems == [], "\n".join(problems)
 
 
 @each_notebook
 def test_a_chapter_introduces_its_terms_in_bold(path: Path) -> None:
-    problems = problems_of_definitions(cells(path, "markdown"), chapter_of(path), NOTATION.terms)
+    problems = problems_of_definitions(cells(path, "markdown"), chapter_of(path), GLOSSARY.terms)
     assert problems == [], "\n".join(problems)
 
 
-def test_every_term_of_the_glossary_names_its_chapter() -> None:
-    assert NOTATION.terms
-    without = [term for term, chapter in NOTATION.terms.items() if chapter < 0]
-    assert without == [], "end each definition of the glossary in the chapter that explains the term: (chapter 5)"
+def test_every_entry_of_the_glossary_ends_in_its_chapter_or_points_to_another() -> None:
+    assert len(GLOSSARY.terms) > 60
+    assert GLOSSARY.homeless == [], "end each entry in ([chapter 5](05_….ipynb)), or see the page for the other ways"
+    names = GLOSSARY.names()
+    assert len(names) == len(set(names)) == GLOSSARY_PAGE.count("\n\n", GLOSSARY_PAGE.index("```{glossary}")) + 1
+    defined = {*GLOSSARY.terms, *GLOSSARY.explained, *GLOSSARY.used}
+    assert set(re.findall(r"\{term\}`([^`]+)`", GLOSSARY_PAGE)) | set(GLOSSARY.see.values()) <= defined
+
+
+def test_the_glossary_is_in_alphabetical_order() -> None:
+    (block,) = re.findall(r"(?ms)^```\{glossary\}\n(.*?)^```$", GLOSSARY_PAGE)
+    names = [name.lower() for name in re.findall(r"(?m)^(\S.*)$", block)]
+    assert names == sorted(names)
+
+
+@each_notebook
+def test_a_chapter_explains_in_bold_what_the_glossary_says_that_it_does(path: Path) -> None:
+    assert problems_of_definitions(cells(path, "markdown"), chapter_of(path), GLOSSARY.explained) == []
+
+
+@pytest.mark.parametrize("term", GLOSSARY.used)
+def test_a_term_that_is_taken_as_known_is_used_first_where_the_glossary_says(term: str) -> None:
+    assert chapters_with(term)[:1] == [GLOSSARY.used[term]]
 
 
 def test_the_sections_of_the_page_stand_in_the_order_of_the_chapters() -> None:
@@ -219,21 +283,49 @@ SMALL = """
 | $h_j = [\\overrightarrow h_j; \\overleftarrow h_j]$ | annotation |
 | $W_a$ | weights |
 
-## Words
+## Xu et al., letter by letter
 
-annotation, alignment model
-: A vector. (chapter 5)
+| in the paper | here |
+|---|---|
+| $\\mathbf N$ | $N$ |
+"""
+ENTRIES = """
+# Glossary
+
+```{glossary}
+alignment model
+  Compares. ([chapter 5](05_a.ipynb))
+
+annotation
+  A vector that stands
+  for a word. ([chapter
+  5](05_a.ipynb))
 
 EOS
-: The
-  end. (chapter 1)
+  The end. ([chapter 1](01_a.ipynb))
+
+gate
+  A number. (explained in [chapter 3](03_a.ipynb))
+
+token
+  A word. (used from [chapter 1](01_a.ipynb) on)
+
+vector
+  See {term}`annotation`.
+
+weight
+  Two chapters. ([chapter 4](05_a.ipynb))
+```
 """
 NOTES = read_notation(SMALL)
+WORDS = read_glossary(ENTRIES)
 
 
 def test_the_page_is_read_as_it_is_meant() -> None:
     assert NOTES.indices == {"i", "j", "k"}
-    assert NOTES.terms == {"annotation": 5, "alignment model": 5, "EOS": 1}
+    assert WORDS.terms == {"annotation": 5, "alignment model": 5, "EOS": 1}
+    assert (WORDS.explained, WORDS.used, WORDS.see) == ({"gate": 3}, {"token": 1}, {"vector": "annotation"})
+    assert WORDS.homeless == ["weight"]
     assert NOTES.symbols == {
         "S": 1, "T_x": 1, "D": 5, "n'": 5, "i": 0, "j": 0, "k": 0, "x": 1, "p": 1, "y": 1, r"\theta": 1, "W": 1,
         "W_z": 1, "h": 5, r"\overrightarrow h": 5, r"\overleftarrow h": 5, "W_a": 5,
@@ -277,17 +369,17 @@ def test_code_and_prices_are_no_mathematics() -> None:
 
 @pytest.mark.parametrize("text", ["Annotations differ.", "- an\n  alignment model", "| alignment-model |"])
 def test_a_term_that_comes_too_early_is_caught(text: str) -> None:
-    assert len(problems_of_terms([text], 1, NOTES.terms)) == 1
-    assert problems_of_terms([text], 5, NOTES.terms) == []
+    assert len(problems_of_terms([text], 1, WORDS.terms)) == 1
+    assert problems_of_terms([text], 5, WORDS.terms) == []
 
 
 def test_a_term_may_be_announced() -> None:
     said = ["An annotation is what [chapter 5](05.ipynb) calls it.", "Later, the annotation again."]
-    assert problems_of_terms(said, 1, NOTES.terms) == []
-    assert problems_of_terms(["Annotations come in chapter 6."], 1, NOTES.terms)
-    assert problems_of_terms(["`annotation` in code, $annotation$, eos, re-annotation"], 1, NOTES.terms) == []
+    assert problems_of_terms(said, 1, WORDS.terms) == []
+    assert problems_of_terms(["Annotations come in chapter 6."], 1, WORDS.terms)
+    assert problems_of_terms(["`annotation` in code, $annotation$, eos, re-annotation"], 1, WORDS.terms) == []
 
 
 def test_a_term_without_its_definition_is_caught() -> None:
-    assert len(problems_of_definitions(["The **annotation** of a word"], 5, NOTES.terms)) == 1
-    assert problems_of_definitions(["**Annotations** and an\n**alignment\nmodel**"], 5, NOTES.terms) == []
+    assert len(problems_of_definitions(["The **annotation** of a word"], 5, WORDS.terms)) == 1
+    assert problems_of_definitions(["**Annotations** and an\n**alignment\nmodel**"], 5, WORDS.terms) == []
