@@ -59,7 +59,7 @@ def read_quiz(path: Path) -> list[Question]:
     for number, question in enumerate(questions, 1):
         if len(question.options) < 3 or sum(option.right for option in question.options) != 1:
             raise ExtensionError(
-                f"{path.name}, question {number}: give three options or more, exactly one of them right"
+                f"{path.name}, question {number}: give at least three options, exactly one of them right"
             )
         if not all(text for option in question.options for text in (question.ask, option.text, option.say)):
             raise ExtensionError(f"{path.name}, question {number}: a text is empty")
@@ -103,7 +103,7 @@ def inline(text: str) -> list[nodes.Node]:
     for token in INLINE.parseInline(" ".join(text.split()))[0].children or []:
         match token.type:
             case "text":
-                stack[-1] += nodes.Text(token.content)
+                stack[-1] += nodes.Text(token.content.replace("'", "’"))
             case "code_inline":
                 stack[-1] += nodes.literal("", token.content)
             case "math_inline":
