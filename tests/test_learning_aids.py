@@ -118,8 +118,8 @@ def test_what_is_read_is_counted_and_what_is_closed_or_hidden_is_not() -> None:
 
 
 def test_the_rule_is_the_arithmetic() -> None:
-    assert reading_times.Counts(2000, 30, 90, 4).minutes == 10 + 10 + 3 + 2
-    for number in (200, 20, 2, 30):
+    assert reading_times.Counts(2000, 30, 90, 6).minutes == 10 + 10 + 3 + 2
+    for number in (200, 20, 2):
         assert re.search(rf"\b{number}\b", reading_times.RULE)
 
 
@@ -128,7 +128,8 @@ def test_the_count_and_the_authors_estimate_do_not_contradict_each_other(chapter
     path = ROOT / f"{chapter.page}.ipynb"
     text = path.read_text(encoding="utf-8")
     estimate = int(re.search(r"about (\d+) minutes", text)[1])
-    assert abs(reading_times.counts_of_file(path).minutes - estimate) <= 8
+    minutes = reading_times.counts_of_file(path).minutes
+    assert abs(minutes - estimate) <= 8 and minutes <= 40  # as the landing page promises
 
 
 # --- the map ----------------------------------------------------------------------------------------------------

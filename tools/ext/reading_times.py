@@ -17,11 +17,11 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 WORDS_A_MINUTE = 200
-SECONDS_AN_EQUATION, SECONDS_A_LINE, SECONDS_A_FIGURE = 20, 2, 30
+SECONDS_A_DISPLAY, SECONDS_A_LINE = 20, 2  # a display: an equation on lines of its own, a figure, a widget
 RULE = (
-    f"{WORDS_A_MINUTE} words of text a minute, {SECONDS_AN_EQUATION} seconds for a displayed equation, "
-    f"{SECONDS_A_LINE} for a line of code that is shown and {SECONDS_A_FIGURE} for a figure, a table of results or a "
-    "widget. Exercises and their solutions are extra, and so are the questions at the end."
+    f"{WORDS_A_MINUTE} words of text a minute; {SECONDS_A_DISPLAY} seconds for a displayed equation, a figure, a table "
+    f"of results or a widget; {SECONDS_A_LINE} seconds for a line of code that is shown. Exercises and their solutions "
+    "are extra, and so are the questions at the end."
 )
 
 FENCE = re.compile(r"(?ms)^(```|~~~).*?^\1\s*$")
@@ -49,7 +49,7 @@ class Counts:
     @property
     def minutes(self) -> int:
         """The time that it takes by the rule."""
-        seconds = SECONDS_AN_EQUATION * self.equations + SECONDS_A_LINE * self.lines + SECONDS_A_FIGURE * self.figures
+        seconds = SECONDS_A_DISPLAY * (self.equations + self.figures) + SECONDS_A_LINE * self.lines
         return round(self.words / WORDS_A_MINUTE + seconds / 60)
 
 
