@@ -92,10 +92,11 @@ def _last_real(states: Tensor, mask: Tensor) -> Tensor:
 
 @final
 class GRUEncoder(nn.Module):
-    """Reads the source once, from left to right (Cho et al. 2014, §2.2; chapter 1).
+    """Reads the source once, from left to right (Cho et al. 2014, §2.2; Bahdanau et al. 2015, eq. 1; chapter 1).
 
-    The summary is the last state, ``c = h_{T_x}``: the special case of RNNsearch that Bahdanau et al. 2015 (§A.2.2)
-    call RNNencdec. Cho et al. pass it through ``tanh(V h_T)`` first; GroundHog, followed here, does not.
+    The summary is the last state, ``c = h_{T_x}``: the special case of RNNsearch that Bahdanau et al. 2015 (§A.2.2
+    ``c``) call RNNencdec. Cho et al. pass it through ``tanh(V h_T)`` first; GroundHog, followed here, does not (D6 on
+    the page "Papers and code").
 
     Args:
         embedding: the source's word embedding, width ``E``.
@@ -117,7 +118,9 @@ class GRUEncoder(nn.Module):
 
 @final
 class BiGRUEncoder(nn.Module):
-    """Reads the source in both directions: ``h_j = [→h_j; ←h_j]`` (Bahdanau et al. 2015, eq. 7, §A.2.1; chapter 3).
+    """Reads the source in both directions: ``h_j = [→h_j; ←h_j]``.
+
+    Bahdanau et al. 2015, eq. 7, §A.2.1 ``→h_i``, ``←h_j``; chapter 3.
 
     The embedding is shared by the directions, the other weights are not. The backward unit starts at the last
     real word whatever padding follows. The summary is ``←h_1``, from which ``s_0`` is made (§A.2.2).
@@ -262,7 +265,7 @@ class ImageEncoder(nn.Module):
             if self.projection is not None and self.norm is None:
                 return self._projected(source)
             source = joined(source)
-        features = self._features(source)
+        features = self.features(source)
         if features.shape[-1] != self.feature_size:
             raise CourseError(
                 f"The features have {features.shape[-1]} numbers at each location, the encoder expects "
@@ -290,7 +293,12 @@ class ImageEncoder(nn.Module):
         below = F.linear(coarse, weight[:, width:], self.projection.bias)
         return F.linear(fine, weight[:, :width]) + _interpolated(below, math.isqrt(fine.shape[1]))
 
-    def _features(self, source: Tensor) -> Tensor:
+    def features(self, source: Tensor) -> Float[Tensor, "B L D"]:
+        """What the network makes of images, before any projection; features made beforehand pass through.
+
+        Raises:
+            CourseError: images without a network.
+        """
         if source.dim() == 3:
             return source
         if self.network is None:

@@ -1,4 +1,4 @@
-"""What training minimises. Chapters 1 and 6; for images 11 (doubly stochastic attention) and 12 (REINFORCE)."""
+"""What training minimises. Chapters 1 and 6; for images 11 (words, doubly stochastic attention) and 12 (REINFORCE)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ __all__ = [
     "reinforce",
     "sentence_log_likelihood",
     "sequence_cross_entropy",
+    "word_spotting",
 ]
 
 
@@ -30,6 +31,9 @@ def sequence_cross_entropy(
     reduction: str = "token",
 ) -> Float[Tensor, ""]:
     """Negative log-likelihood of the reference, in nats; EOS counts, padding does not.
+
+    What Bahdanau et al. 2015 train with and report (§B.2 ``log p``); for captions the first term of Xu et al. 2015,
+    eq. 14.
 
     Args:
         logits: row ``i`` predicts ``targets[:, i]``.
@@ -57,10 +61,33 @@ def sequence_cross_entropy(
 def sentence_log_likelihood(
     logits: Float[Tensor, "B T V"], targets: Int[Tensor, "B T"], mask: Bool[Tensor, "B T"]
 ) -> Float[Tensor, " B"]:
-    """``log p(y)`` of each reference, in nats; EOS counts, padding does not. Chapters 1 and 12."""
+    """``log p(y)`` of each reference, in nats; EOS counts, padding does not.
+
+    Bahdanau et al. 2015, eq. 2; what rewards hard attention. Chapters 1 and 12.
+    """
     wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
     words = -F.cross_entropy(wide.flatten(0, 1), targets.flatten(), reduction="none").view_as(targets)
     return words.masked_fill(~mask, 0).sum(dim=1)
+
+
+def word_spotting(
+    votes: Float[Tensor, "B S V"], targets: Int[Tensor, "B T"], mask: Bool[Tensor, "B T"]
+) -> Float[Tensor, ""]:
+    """How badly the places of a picture tell which words its caption has, in nats a picture. Chapter 11.
+
+    Every place votes for every word, and the surest place answers for the picture: a word is there if it is there
+    anywhere (learning from multiple instances; Maron and Lozano-Pérez 1998). The loss is the binary cross-entropy,
+    summed over the vocabulary. Fang et al. 2015 (§3) find the words of captions so, with a softer "or". No part of
+    Xu et al. 2015.
+
+    Args:
+        votes: logit of each word at each place.
+        targets: the caption; the order of its words and how often each occurs do not matter.
+        mask: True at its real positions.
+    """
+    surest = votes.to(torch.promote_types(votes.dtype, torch.float32)).amax(dim=1)
+    there = torch.zeros_like(surest).scatter_reduce(1, targets, mask.to(surest.dtype), "amax")
+    return F.binary_cross_entropy_with_logits(surest, there, reduction="sum") / votes.shape[0]
 
 
 def doubly_stochastic_penalty(
@@ -104,11 +131,12 @@ def doubly_stochastic_penalty(
 
 @final
 class MovingBaseline(nn.Module):
-    """What reward to expect: ``b_k = 0.9 b_{k-1} + 0.1 × the mean reward of minibatch k`` (Xu et al. 2015, §4.1).
+    """What reward to expect: ``b_k = 0.9 b_{k-1} + 0.1 × the mean reward of minibatch k``.
+
+    Xu et al. 2015, §4.1 ``b_k``; chapter 12.
 
     Called with a minibatch's rewards it gives ``b_{k-1}``, and only then takes them in, if in training mode: a baseline
     that knew the reward it is subtracted from would bias the gradient. It starts at 0, as in the released code.
-    Chapter 12.
 
     Args:
         decay: share of the old value that is kept.
@@ -139,7 +167,8 @@ class Reinforced(Record):
     """What `reinforce` gives.
 
     Attributes:
-        loss: to be minimised; its gradient is the negative of eq. 12's, its value means nothing by itself.
+        loss: to be minimised; its gradient is the negative of what Xu et al. 2015, eq. 12, write; its value
+            means nothing by itself.
         rewards: of each image, shape ``(B,)``, without gradient.
         baseline: what was subtracted from them.
         entropy: of the weights, summed over an image's steps, shape ``(B,)``, in nats, without gradient.

@@ -20,25 +20,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from course_pkg.batching import Batch, BucketSampler, CaptionBatch
 from course_pkg.captioning import CaptionCorpus, prepare_captions
 from course_pkg.checkpoints import Stored, build, reads_pictures, save, write_atomically
-from course_pkg.decoders import Rollout
-from course_pkg.losses import (
-    MovingBaseline,
-    doubly_stochastic_penalty,
-    reinforce,
-    sentence_log_likelihood,
-    sequence_cross_entropy,
-)
 from course_pkg.metrics import perplexity
 from course_pkg.models import EncoderDecoder, count_parameters, initialise_as_paper
-from course_pkg.notation import CourseError, Record
+from course_pkg.notation import CourseError
+from course_pkg.objective import Objective, loss_of
 from course_pkg.preparation import Corpus, prepare
-from course_pkg.recipes import Recipe, Training, from_dict
+from course_pkg.recipes import Recipe, from_dict
 from course_pkg.search import greedy
 from course_pkg.vocabulary import BOS, EOS, PAD
 
@@ -48,10 +41,17 @@ CHECK_EVERY = 50  # updates between looks at the loss, each of which waits for t
 
 
 def learning_rate(recipe: Recipe, update: int, total: int) -> float:
-    """The learning rate of update ``update`` (from 0) of ``total``: a linear rise, then constant or a half cosine."""
+    """The learning rate of update ``update`` (from 0) of ``total``: a linear rise, then constant or a half cosine.
+
+    What ``words_first`` sets apart has a rise and a fall of its own.
+    """
     plan = recipe.training
     if update < plan.continues:
         total = plan.continues
+    if update < plan.words_first:
+        total = plan.words_first
+    else:
+        update, total = update - plan.words_first, total - plan.words_first
     if update < plan.warmup:
         return plan.learning_rate * (update + 1) / plan.warmup
     if plan.schedule == "constant":
@@ -178,86 +178,15 @@ def _undisturbed() -> Iterator[None]:
         signal.raise_signal(signal.SIGINT)
 
 
-class _Objective(nn.Module):
-    """A model and its loss in one module of plain tensors, which is what Fabric can wrap.
-
-    In evaluation mode the loss is the summed negative log-likelihood, whatever is trained on.
-    """
-
-    def __init__(self, model: EncoderDecoder, plan: Training) -> None:
-        super().__init__()
-        self.model, self.plan = model, plan
-        self.baseline = MovingBaseline()
-
-    def forward(self, *tensors: Tensor, whole: Callable[..., Batch | CaptionBatch]) -> Tensor:
-        batch, plan = whole(*tensors), self.plan
-        rollout = self.model(batch)
-        logits, mask = rollout.logits, batch.target_mask
-        if not self.training:
-            return sequence_cross_entropy(logits, batch.targets, mask, reduction="sum")
-        loss = sequence_cross_entropy(
-            logits, batch.targets, mask, label_smoothing=plan.label_smoothing, reduction=plan.reduction
-        )
-        if plan.doubly_stochastic:
-            loss = loss + plan.doubly_stochastic * self._uneven(rollout, batch)
-        return loss if rollout.log_probs is None else loss + self._reinforced(rollout, batch)
-
-    def _uneven(self, rollout: Rollout, batch: Batch | CaptionBatch) -> Tensor:
-        weights, locations = rollout.weights, batch.source_mask
-        if weights is None:
-            raise CourseError("training.doubly_stochastic needs a model that can look: set it to 0.")
-        if locations is None:
-            locations = torch.ones_like(weights[:, 0], dtype=torch.bool)
-        return doubly_stochastic_penalty(weights, batch.target_mask, locations, goal=self.plan.doubly_stochastic_goal)
-
-    def _reinforced(self, rollout: Rollout, batch: Batch | CaptionBatch) -> Tensor:
-        """What the likelihood's own gradient lacks: that of the places drawn, and of the entropy."""
-        assert rollout.log_probs is not None and rollout.weights is not None
-        plan, mask = self.plan, batch.target_mask
-        likelihood = sentence_log_likelihood(rollout.logits, batch.targets, mask).detach()
-        return reinforce(
-            likelihood,
-            rollout.log_probs,
-            rollout.weights,
-            mask,
-            self.baseline,
-            reward_weight=plan.reward_weight,
-            entropy_weight=plan.entropy_weight,
-            reward=plan.reward,
-            reduction=plan.reduction,
-        ).loss
-
-
-def _apart(record: Record) -> tuple[tuple[Tensor, ...], Callable[..., Any]]:
-    """A record's tensors, and what makes the record of as many others."""
-    fields = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}  # type: ignore[arg-type]
-    parts = {name: _apart(value) for name, value in fields.items() if isinstance(value, Record)}
-    plain = [name for name, value in fields.items() if isinstance(value, Tensor)]
-
-    def whole(*tensors: Tensor) -> Any:
-        rest = list(tensors)
-        changed: dict[str, Any] = {name: rest.pop(0) for name in plain}
-        for name, (inner, make) in parts.items():
-            changed[name] = make(*(rest.pop(0) for _ in inner))
-        return dataclasses.replace(record, **changed)  # type: ignore[type-var]
-
-    return (*(fields[name] for name in plain), *(t for inner, _ in parts.values() for t in inner)), whole
-
-
-def _loss(objective: nn.Module, batch: Batch | CaptionBatch) -> Tensor:
-    tensors, whole = _apart(batch)
-    loss: Tensor = objective(*tensors, whole=whole)
-    return loss
-
-
 class _Run:
     def __init__(self, recipe: Recipe, folder: Path, fabric: Any, resume: bool, progress: bool) -> None:
         self.recipe, self.folder, self.fabric, self.show = recipe, folder, fabric, progress
         self.corpus = _corpus(recipe)
         self.model = _new_model(recipe, self.corpus)
-        objective = _Objective(self.model, recipe.training)
-        self.baseline = objective.baseline
-        self.objective, self.optimiser = fabric.setup(objective, _optimiser(recipe, self.model))
+        if recipe.training.words_first and fabric.world_size > 1:
+            raise CourseError("training.words_first trains on one device: pass --devices 1.")
+        self.bare = Objective(self.model, recipe.training)
+        self.objective, self.optimiser = fabric.setup(self.bare, _optimiser(recipe, self.bare))
         self.average = _average(self.model, recipe.training.average)
         self.sampler = BucketSampler(
             self.corpus.lengths,
@@ -269,6 +198,11 @@ class _Run:
         self.per_epoch = len(self.sampler) // fabric.world_size
         if not self.per_epoch:
             raise CourseError("There are fewer batches than devices: use fewer devices or smaller batches.")
+        if recipe.training.words_first >= self.total:
+            raise CourseError(
+                f"training.words_first is {recipe.training.words_first} of {self.total} updates: leave some for the "
+                "decoder."
+            )
         self.at = _Progress()
         if resume:
             self._restore()
@@ -337,7 +271,8 @@ class _Run:
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(self.recipe, self.at.update, self.total)
         self.objective.train()
-        loss = _loss(self.objective, batch)
+        self.bare.turn_to(self.at.update)
+        loss = loss_of(self.objective, batch)
         self.optimiser.zero_grad(set_to_none=True)
         self.fabric.backward(loss)
         if plan.clip:
@@ -423,7 +358,8 @@ class _Run:
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "progress": dataclasses.asdict(self.at),
-            "baseline": self.baseline.state_dict(),
+            "baseline": self.bare.baseline.state_dict(),
+            "votes": None if self.bare.votes is None else self.bare.votes.state_dict(),
             "average": None if self.average is None else self.average.state_dict(),
         }
         handle, temporary = tempfile.mkstemp(dir=self.folder, prefix=f".{name}.")
@@ -448,7 +384,9 @@ class _Run:
                 self.model.load_state_dict(state["model"])
                 self.optimiser.load_state_dict(state["optimiser"])
                 if "baseline" in state:  # a younger part of the checkpoint than the others
-                    self.baseline.load_state_dict(state["baseline"])
+                    self.bare.baseline.load_state_dict(state["baseline"])
+                if self.bare.votes is not None:
+                    self.bare.votes.load_state_dict(state["votes"])
                 if self.average is not None:
                     self.average.load_state_dict(state["average"])
                 self.at = _Progress(**state["progress"])
@@ -499,7 +437,7 @@ def _nll(objective: nn.Module, corpus: Corpus | CaptionCorpus, device: torch.dev
     total, tokens = 0.0, 0
     for batch in corpus.validation_batches():
         tokens += int(batch.target_mask.sum())
-        total += float(_loss(objective, batch.to(device)))
+        total += float(loss_of(objective, batch.to(device)))
     return total, tokens
 
 

@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 from PIL import Image
 
-from course_pkg import captioned, captioning, features, scenes, training
+from course_pkg import captioned, captioning, features, scenes
 from course_pkg.batching import CaptionBatch
 from course_pkg.captioning import CaptionCorpus, Drawn, Photographs, caption_words, prepare_captions
 from course_pkg.checkpoints import build, load
@@ -19,6 +19,7 @@ from course_pkg.encoders import FeatureMaps, joined
 from course_pkg.features import FeatureStore, kind
 from course_pkg.losses import doubly_stochastic_penalty, sequence_cross_entropy
 from course_pkg.notation import CourseError
+from course_pkg.objective import Objective, loss_of, taken_apart
 from course_pkg.recipes import Recipe, read
 from course_pkg.training import fit
 from course_pkg.vocabulary import BOS, EOS, PAD, UNK, WordVocabulary
@@ -175,7 +176,7 @@ def test_photographs_are_read_as_the_maps_that_joined_make_the_annotations() -> 
 def test_a_batch_is_taken_apart_and_made_whole_again() -> None:
     maps = FeatureMaps(torch.rand(2, 16, 2), torch.rand(2, 4, 5))
     batch = CaptionBatch.collate(maps, [(5, EOS), (6, 7, EOS)])
-    tensors, whole = training._apart(batch)
+    tensors, whole = taken_apart(batch)
     again = whole(*(tensor + 1 if tensor.is_floating_point() else tensor for tensor in tensors))
     torch.testing.assert_close(again.source.coarse, maps.coarse + 1)
     torch.testing.assert_close(again.source.fine, maps.fine + 1)
@@ -196,14 +197,14 @@ def test_what_is_trained_on_is_the_likelihood_and_the_penalty(tmp_path: Path, fe
     settings = {**tiny(tmp_path).model, "output_dropout": 0.0}
     model = build(settings, target_vocabulary=len(corpus.target))
     batch = corpus.batch([0, 1, 2, 3])
-    objective = training._Objective(model, plan)
+    objective = Objective(model, plan)
     rollout = model(batch)
     wanted = sequence_cross_entropy(rollout.logits, batch.targets, batch.target_mask, reduction="sentence")
     everywhere = torch.ones(4, 16, dtype=torch.bool)
     wanted = wanted + 0.1 * doubly_stochastic_penalty(rollout.weights, batch.target_mask, everywhere)
-    torch.testing.assert_close(training._loss(objective, batch), wanted)
+    torch.testing.assert_close(loss_of(objective, batch), wanted)
     summed = sequence_cross_entropy(rollout.logits, batch.targets, batch.target_mask, reduction="sum")
-    torch.testing.assert_close(training._loss(objective.eval(), batch), summed)
+    torch.testing.assert_close(loss_of(objective.eval(), batch), summed)
 
 
 def test_hard_attention_learns_where_to_look(tmp_path: Path, few: None) -> None:
@@ -214,7 +215,7 @@ def test_hard_attention_learns_where_to_look(tmp_path: Path, few: None) -> None:
         torch.manual_seed(5)
         plan = tiny(tmp_path, change, "training.doubly_stochastic=0.0").training
         model = build(settings, target_vocabulary=len(corpus.target))
-        training._loss(training._Objective(model, plan), corpus.batch([0, 1, 2, 3])).backward()
+        loss_of(Objective(model, plan), corpus.batch([0, 1, 2, 3])).backward()
         gradient = model.decoder.attention.score.v_a.grad
         assert (gradient is not None and bool(gradient.abs().sum() > 0)) is moved
 
@@ -252,6 +253,37 @@ def test_a_killed_run_of_hard_attention_resumes_exactly(tmp_path: Path, few: Non
             assert all(torch.equal(whole[part][key], cut[part][key]) for key in whole[part])
     both = [tmp_path / which / "model" / "model.safetensors" for which in ("whole", "cut")]
     assert both[0].read_bytes() == both[1].read_bytes()
+
+
+def test_a_run_that_teaches_the_eyes_first_resumes_exactly(tmp_path: Path, few: None) -> None:
+    """Killed before the eyes have learned and after; then the network stays as it was."""
+    recipe = tiny(tmp_path, "training.words_first=3")
+    eyes: dict[int, list[torch.Tensor]] = {}
+
+    def watch(update: int, model: torch.nn.Module) -> None:
+        eyes[update] = [p.detach().clone() for p in model.encoder.network.parameters()]
+
+    run(recipe, tmp_path / "whole", watch=watch)
+    assert all(torch.equal(a, b) for a, b in zip(eyes[3], eyes[6], strict=True))
+    assert not any(torch.equal(a, b) for a, b in zip(eyes[0], eyes[3], strict=True) if a.dim() > 1)
+    for at in (2, 4):
+
+        def kill(update: int, at: int = at) -> None:
+            if update == at:
+                raise Killed
+
+        with pytest.raises(Killed):
+            run(recipe, tmp_path / f"cut{at}", checkpoint_every=0.0, after_update=kill)
+        run(recipe, tmp_path / f"cut{at}", resume=True)
+        both = [tmp_path / which / "model" / "model.safetensors" for which in ("whole", f"cut{at}")]
+        assert both[0].read_bytes() == both[1].read_bytes()
+    counted = json.loads((tmp_path / "whole" / "model" / "config.json").read_text())["parameters"]
+    assert counted == sum(p.numel() for p in load(tmp_path / "whole" / "model").model.parameters())
+
+
+def test_words_first_leaves_updates_for_the_words(tmp_path: Path, few: None) -> None:
+    with pytest.raises(CourseError, match="words_first is 6 of 6 updates"):
+        run(tiny(tmp_path, "training.words_first=6"), tmp_path / "run")
 
 
 def test_what_is_published_is_the_moving_average(tmp_path: Path, few: None) -> None:

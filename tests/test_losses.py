@@ -16,6 +16,7 @@ from course_pkg.losses import (
     reinforce,
     sentence_log_likelihood,
     sequence_cross_entropy,
+    word_spotting,
 )
 from course_pkg.models import show_attend_tell
 from course_pkg.notation import CourseError
@@ -177,6 +178,36 @@ EVERYWHERE = torch.ones(B, L, dtype=torch.bool)
 
 def rows_of_weights(steps=T, locations=L):
     return (2 * torch.randn(B, steps, locations).double()).softmax(-1)
+
+
+def test_spotting_is_the_binary_cross_entropy_of_the_surest_places():
+    """Two pictures of three places and four words, summed by hand; the second caption has padding."""
+    votes = torch.randn(2, 3, 4, dtype=torch.float64)
+    targets, mask = torch.tensor([[2, 3, 2], [1, PAD, PAD]]), torch.tensor([[True, True, True], [True, False, False]])
+    said = [{2, 3}, {1}]
+    assert PAD not in said[1]
+    by_hand = 0.0
+    for picture, words in zip(votes.tolist(), said, strict=True):
+        for word in range(4):
+            p = 1 / (1 + math.exp(-max(place[word] for place in picture)))
+            by_hand -= math.log(p if word in words else 1 - p)
+    assert float(word_spotting(votes, targets, mask)) == pytest.approx(by_hand / 2)
+
+
+def test_spotting_asks_which_words_not_where_how_often_or_in_what_order():
+    votes = torch.randn(2, 5, 6)
+    targets, mask = torch.tensor([[3, 4, 3], [5, 3, 4]]), torch.ones(2, 3, dtype=torch.bool)
+    once = word_spotting(votes, targets, mask)
+    torch.testing.assert_close(word_spotting(votes[:, torch.randperm(5)], targets, mask), once)
+    torch.testing.assert_close(word_spotting(votes, torch.tensor([[4, 3, 4], [4, 5, 3]]), mask), once)
+
+
+def test_only_the_surest_place_learns_a_word():
+    votes = torch.randn(1, 5, 6, requires_grad=True)
+    word_spotting(votes, torch.tensor([[3, 4]]), torch.ones(1, 2, dtype=torch.bool)).backward()
+    moved = votes.grad[0] != 0
+    assert (moved.sum(dim=0) == 1).all()
+    assert torch.equal(moved.float().argmax(dim=0), votes[0].argmax(dim=0))
 
 
 @pytest.mark.parametrize("goal", ["one", "share"])

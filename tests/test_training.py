@@ -338,6 +338,14 @@ def test_the_learning_rate_rises_and_falls_as_stated(corpus: Path) -> None:
     assert learning_rate(tiny(corpus, "training.warmup=0"), 0, 10) == 0.01
 
 
+def test_what_comes_first_has_a_schedule_of_its_own(corpus: Path) -> None:
+    changes = ("training.warmup=10", "training.learning_rate=0.5", "training.schedule=cosine")
+    plain, first = tiny(corpus, *changes), tiny(corpus, *changes, "training.words_first=40")
+    rates = [learning_rate(first, update, 150) for update in range(150)]
+    assert rates[:40] == [learning_rate(plain, update, 40) for update in range(40)]
+    assert rates[40:] == [learning_rate(plain, update, 110) for update in range(110)]
+
+
 def test_every_update_uses_its_learning_rate(
     corpus: Path, tmp_path: Path, undisturbed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

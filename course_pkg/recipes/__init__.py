@@ -98,6 +98,9 @@ class Training:
     """passes over the data; ``updates`` takes their place when given"""
     updates: int = 0
     """updates in all, wherever in an epoch that is; 0 for as many as the epochs have"""
+    words_first: int = 0
+    """updates, the first of all, in which a picture network learns which words a caption has; then it stays as it is,
+    and the schedule begins again; 0 for none. See `course_pkg.objective.WordVotes`"""
     continues: int = 0
     """updates of a finished run that is trained on: until then schedule and end are that run's; 0 for none"""
     batch_size: int = 64

@@ -25,7 +25,7 @@ SECTIONS = {
         "scenes_animals", "scenes_things", "scenes_drawing",
     ],
     "Pictures": ["captioned", "located", "pictures", "features", "feature_networks", "feature_files"],
-    "Training": ["training", "bptt", "recipes", "checkpoints", "results"],
+    "Training": ["training", "objective", "bptt", "recipes", "checkpoints", "results"],
     "Beside the chapters": [
         "exercises", "plotting", "drawing", "diagrams", "tree_drawing", "alpha_page", "caption_page",
     ],
