@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import nbformat
+from embed_pages import write_pages
 from finish_pages import finish
 from run_notebooks import ROOT, book_notebooks, execute_all
 from widget_pages import show_on_page
@@ -87,13 +88,14 @@ def assemble(notebooks: dict[Path, Path], source: Path) -> None:
         nbformat.write(notebook, source / path.relative_to(ROOT))
 
 
-def run_sphinx(source: Path, html: Path) -> None:
+def run_sphinx(source: Path, html: Path, notebooks: dict[Path, Path]) -> None:
     """Run Jupyter Book over the assembled folder; a warning ends the program with status 1."""
     command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(source)]
     command += ["--path-output", str(source.parent), "-W", "-n", "--keep-going", "--all", "-q"]
     environment = {**os.environ, "PYTHONPATH": str(source / "tools/ext")}
     if subprocess.run(command, cwd=source, env=environment, stdout=subprocess.DEVNULL).returncode:
         sys.exit("The book was not built: see the warnings above.")
+    write_pages(notebooks, source.parent / "_build/html")
     finish(source.parent / "_build/html")
     shutil.rmtree(html, ignore_errors=True)
     html.parent.mkdir(parents=True, exist_ok=True)
@@ -110,7 +112,7 @@ def build_pages(notebooks: dict[Path, Path], html: Path) -> bool:
         if (html / "index.html").exists() and stamp.exists() and stamp.read_text() == key:
             return False
         stamp.unlink(missing_ok=True)
-        run_sphinx(source, html)
+        run_sphinx(source, html, notebooks)
         stamp.write_text(key)
     return True
 
