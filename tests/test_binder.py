@@ -47,7 +47,7 @@ def colab_versions() -> dict[str, str]:
 def asked_for(first_cell: str) -> set[str]:
     """The packages that a first cell can hand to pip: whole strings that could be a package's name."""
     code = re.sub(r"find_spec\([^)]*\)|environ\.get\([^)]*\)", "", first_cell)
-    texts = re.findall(r'"([a-zA-Z][\w.-]*(?:[<>=]=[\w.]+)?)"', code) + re.findall(
+    texts = re.findall(r'"([a-zA-Z][\w.-]*(?:[<>=]=[\w.]+)?)"(?!:)', code) + re.findall(
         r"pip install -q ([\w-]+)$", code, re.M
     )
     return {canonicalize_name(Requirement(text).name) for text in texts}
@@ -84,9 +84,7 @@ def test_no_chapter_waits_for_an_installation_on_binder(path: Path) -> None:
 
 
 def test_what_a_first_cell_asks_for_is_read_from_it() -> None:
-    code = (
-        'x = ["scikit-image", "a_b"]\nif find_spec("c") is None:\n    %pip install -q "d>=2.4"\n    %pip install -q e'
-    )
+    code = 'x = {"skimage": "scikit-image"}, ["a_b"]\nif find_spec("c") is None:\n    %pip install -q "d>=2.4"\n    %pip install -q e'
     assert asked_for(code) == {"scikit-image", "a-b", "d", "e"}
     assert asked_for('os.environ.get("SOURCE", "git+https://x/y")') == set()
 
