@@ -115,12 +115,12 @@ class AttentionAfter(Decoder):
 class AttentionInstead(Decoder):
     """Attention instead of the recurrence: what takes the state's place looks back at all words so far.
 
-    ``x_i = E y_{i-1} + p_i``; ``m_i`` is scaled dot-product attention (Vaswani et al. 2017, eq. 1) from ``x_i`` to
-    ``x_1, …, x_i``, with one head; ``s_i = tanh(W x_i + M m_i + b)``; then the look at the source and the output are
+    ``u_i = E y_{i-1} + p_i``; ``m_i`` is scaled dot-product attention (Vaswani et al. 2017, eq. 1) from ``u_i`` to
+    ``u_1, …, u_i``, with one head; ``s_i = tanh(W u_i + M m_i + b)``; then the look at the source and the output are
     those of `AttentionAfter`. Under teacher forcing no step waits for another. This is one layer of a Transformer's
     decoder at its barest: no second head, no residual path, no normalisation, no feed-forward layer. Chapter 14.
 
-    In `step`, ``State.hidden`` holds ``x_1, …, x_i`` side by side, shape ``(B, i·E)``: what a recurrence would have
+    In `step`, ``State.hidden`` holds ``u_1, …, u_i`` side by side, shape ``(B, i·E)``: what a recurrence would have
     condensed into one vector is kept whole, and grows.
 
     Args:
@@ -171,10 +171,10 @@ class AttentionInstead(Decoder):
         contexts, weights = look_at_once(self.attention, states, memory)
         return Rollout(self.output(states, embedded, contexts), weights)
 
-    def _states(self, x: Tensor) -> Tensor:
-        query, key, value = self.look_back(x).chunk(3, dim=-1)
+    def _states(self, u: Tensor) -> Tensor:
+        query, key, value = self.look_back(u).chunk(3, dim=-1)
         mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
-        return torch.tanh(self.W(x) + self.M(mixed))
+        return torch.tanh(self.W(u) + self.M(mixed))
 
 
 def place_attention(
