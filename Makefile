@@ -40,7 +40,7 @@ test: lint ## everything that a change must pass
 	@$(PY) -m pytest tests -n 2 -m "not slow"
 	@$(PY) tools/check_notebooks.py
 
-test-all: test ## and the slow extras: newest Python, each notebook in a clean environment
+test-all: test ## and the slow extras: newest Python, each notebook alone as in Colab
 	@$(PY) -m pytest tests -n 2 -m slow
 	@$(PY) tools/check_everywhere.py
 
