@@ -19,6 +19,7 @@ import check_everywhere  # noqa: E402
 import write_watch  # noqa: E402
 from alone import Bench, Outcome  # noqa: E402
 
+CapturedText = pytest.CaptureFixture[str]
 FIRST = """import importlib.util
 import os
 
@@ -119,7 +120,7 @@ def test_a_first_cell_that_is_noisy_or_slow_later_on_is_seen(tmp_path: Path, ben
 
 @pytest.mark.slow
 def test_some_notebooks_at_once_name_their_reasons_and_fail_together(
-    tmp_path: Path, bench: Bench, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, bench: Bench, capfd: CapturedText
 ) -> None:
     good = write_notebook(tmp_path / "good.ipynb", FIRST, "import tiny_course")
     bad = write_notebook(tmp_path / "bad.ipynb", FIRST, "import tiny_course, not_to_be_had")
@@ -225,6 +226,15 @@ def test_the_place_has_colabs_versions_and_the_locks_torch() -> None:
     pins = check_everywhere.versions_of_the_place()
     assert "numpy==2.0.2" in pins and [pin for pin in pins if pin.startswith("torch==")] == ["torch==2.13.0"]
     assert {name for name in check_everywhere.PLACE if name != "pip"} <= {pin.split("==")[0] for pin in pins}
+
+
+def test_a_python_that_cannot_be_had_is_named_and_left_out(
+    monkeypatch: pytest.MonkeyPatch, capsys: CapturedText
+) -> None:
+    monkeypatch.setattr(check_everywhere, "NEWEST_FIRST", ["python9.9"])
+    outcome = check_everywhere.check_newest_python()
+    assert outcome.problems == [] and "left out" in outcome.what
+    assert "python9.9: cannot be had here" in capsys.readouterr().out
 
 
 def test_the_table_has_a_line_for_each_check() -> None:
