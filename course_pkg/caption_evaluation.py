@@ -116,7 +116,8 @@ def point(
         its view; ``baselines``, and by how much α is ``ahead`` of each on the same words: ``uniform`` (a random place),
         ``centre``, ``another_word`` (the mean over the caption's words that name something else or nothing),
         ``features`` (where the network's features are longest); ``shift``: the same with the rows one word ``before``
-        and ``after``; ``by_category``, each with its own ``ahead``, as small as a category may be.
+        and ``after``, and by how much the word's own row is ahead of them (``same_ahead``); ``by_category``, each with
+        its own ``ahead``, as small as a category may be; ``others``: what is left without the most frequent category.
 
     Raises:
         CourseError: no picture with captions and marked things, or no word that names any.
@@ -247,11 +248,13 @@ def _summary(found: _Found) -> dict[str, Any]:
             record["ahead"].setdefault(name, {})[measure] = _told((alpha - values[name])[known], groups[known])
         inside = ~np.isnan([values[name] for name in SHIFTS]).any(axis=0)
         for name in SHIFTS if inside.any() else ():
-            record["shift"].setdefault(name, {"n": int(inside.sum())})[measure] = _told(
-                values[name][inside], groups[inside]
-            )
+            row = record["shift"].setdefault(name, {"n": int(inside.sum())})
+            row[measure] = _told(values[name][inside], groups[inside])
+            if name != "same":
+                row.setdefault("same_ahead", {})[measure] = _told((alpha - values[name])[inside], groups[inside])
     order = ("pointing", "mass", "baselines", "ahead", "shift")
-    return {**{name: record[name] for name in order}, "by_category": _by_category(found, groups)}
+    parts = {"others": _others(found, groups), "by_category": _by_category(found, groups)}
+    return {**{name: record[name] for name in order}, **parts}
 
 
 def _comparable(values: Mapping[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
@@ -269,16 +272,32 @@ def _told(values: np.ndarray, groups: np.ndarray) -> dict[str, float]:
 
 def _by_category(found: _Found, groups: np.ndarray) -> dict[str, dict[str, Any]]:
     """For each category its words, most frequent first; a word that names two that are marked counts for both."""
+    return {
+        category: _part(found, groups, np.array([category in categories for categories in found.categories]))
+        for category, _ in _by_frequency(found)
+    }
+
+
+def _by_frequency(found: _Found) -> list[tuple[str, int]]:
     counts = Counter(category for categories in found.categories for category in categories)
-    told: dict[str, dict[str, Any]] = {}
-    for category, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
-        rows = np.array([category in categories for categories in found.categories])
-        told[category] = {"n": count, "pictures": len(set(groups[rows]))}
-        for measure, columns in found.values.items():
-            mine = {name: np.array(numbers)[rows] for name, numbers in columns.items()}
-            told[category][measure] = float(mine["same"].mean())
-            told[category][f"{measure}_uniform"] = float(mine["uniform"].mean())
-            for name, known in _comparable(mine):
-                ahead = told[category].setdefault("ahead", {}).setdefault(name, {})
-                ahead[measure] = _told((mine["same"] - mine[name])[known], groups[rows][known])
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+
+
+def _others(found: _Found, groups: np.ndarray) -> dict[str, Any] | None:
+    """The words that do not name the most frequent category; ``None`` where all do."""
+    most = _by_frequency(found)[0][0]
+    rows = np.array([most not in categories for categories in found.categories])
+    return {"without": most, **_part(found, groups, rows)} if rows.any() else None
+
+
+def _part(found: _Found, groups: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
+    """The measures over some of the words."""
+    told: dict[str, Any] = {"n": int(rows.sum()), "pictures": len(set(groups[rows]))}
+    for measure, columns in found.values.items():
+        mine = {name: np.array(numbers)[rows] for name, numbers in columns.items()}
+        told[measure] = float(mine["same"].mean())
+        told[f"{measure}_uniform"] = float(mine["uniform"].mean())
+        for name, known in _comparable(mine):
+            ahead = told.setdefault("ahead", {}).setdefault(name, {})
+            ahead[measure] = _told((mine["same"] - mine[name])[known], groups[rows][known])
     return told

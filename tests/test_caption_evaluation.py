@@ -139,7 +139,11 @@ def test_a_gaze_that_runs_ahead_or_behind_is_found(images: tuple[Path, ...], shi
         "same": float(name == "same"),
         "after": float(name == "after"),
     }
-    assert record["shift"]["same"]["n"] == 2
+    assert record["shift"]["same"]["n"] == 2 and "same_ahead" not in record["shift"]["same"]
+    own = record["shift"]["same"]["pointing"]["score"]
+    for other in ("before", "after"):
+        row = record["shift"][other]
+        assert row["same_ahead"]["pointing"]["score"] == own - row["pointing"]["score"]
 
 
 def test_each_picture_is_measured_with_its_own_things_and_captions(images: tuple[Path, ...]) -> None:
@@ -154,6 +158,19 @@ def test_each_picture_is_measured_with_its_own_things_and_captions(images: tuple
     values, groups = np.array([1.0, 1.0, 0.0, 1.0, 0.0]), [0, 0, 1, 2, 2]
     interval = pointing.ratio_interval(values, groups, seed=caption_evaluation.SEED)
     assert (record["pointing"]["low"], record["pointing"]["high"]) == pytest.approx(interval)
+
+
+def test_what_is_left_without_the_most_frequent_category(images: tuple[Path, ...]) -> None:
+    """Dogs are hit and frequent; of the two others one is hit. Where all are dogs nothing is left."""
+    things = [(Thing("dog", LEFT), Thing("sports ball", RIGHT)), (Thing("person", LEFT),), (Thing("dog", LEFT),)]
+    record = point(looking([UPPER_LEFT]), located(images, things, [("a dog", "dog", "ball"), ("men",), ("dog",)]))
+    left = record["others"]
+    assert (left["without"], left["n"], left["pictures"], left["pointing"]) == ("dog", 2, 2, 0.5)
+    everywhere = pointing.ratio_interval(np.array([-0.5, 0.5]), [0, 1], seed=caption_evaluation.SEED)
+    ahead = left["ahead"]["uniform"]["mass"]
+    assert (ahead["low"], ahead["high"]) == pytest.approx(everywhere, abs=0.02)
+    dogs = point(looking([UPPER_LEFT]), located(images[2:], [(Thing("dog", LEFT),)], [("dog",)]))
+    assert dogs["others"] is None
 
 
 def test_a_word_of_two_categories_is_measured_against_both(images: tuple[Path, ...]) -> None:
