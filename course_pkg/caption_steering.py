@@ -30,14 +30,16 @@ class Turned:
     Attributes:
         caption: what the model was made to write, with its own gaze.
         own_log_probs: ``log p(y_t)`` with that gaze, shape ``(T,)``.
+        own_words: the likeliest word of each step with that gaze. Beam search does not always take it.
         log_probs: ``log p(y_t | ẑ_t := β_t a_i)`` of the word that is there, shape ``(T, L)``.
-        words: ``words[t][i]``: the likeliest words of step t with the gaze on place i alone, likeliest first; never
-            padding, BOS or UNK.
+        words: ``words[t][i]``: the likeliest words of step t with the gaze on place i alone, likeliest first. Here and
+            in ``own_words`` never padding, BOS or UNK.
         probabilities: theirs, shape ``(T, L, k)``; of all entries of the vocabulary, those three included.
     """
 
     caption: Caption
     own_log_probs: Float[np.ndarray, " T"]
+    own_words: tuple[str, ...]
     log_probs: Float[np.ndarray, "T L"]
     words: tuple[tuple[tuple[str, ...], ...], ...]
     probabilities: Float[np.ndarray, "T L k"]
@@ -76,7 +78,7 @@ def _turned(captioner: Captioner, encoded: Encoded, told: Caption, pieces: Piece
     decoder = captioner.model.decoder
     memory, state = decoder.start(encoded)
     alone = each_alone(memory)
-    own, given, shares, words = [], [], [], []
+    own, first, given, shares, words = [], [], [], [], []
     before = BOS
     for wanted in pieces.ids:
         token = torch.tensor([before], device=captioner.device)
@@ -86,11 +88,14 @@ def _turned(captioner: Captioner, encoded: Encoded, told: Caption, pieces: Piece
         shares.append(probabilities)
         words.append(likely)
         step = decoder.step(token, state, memory)
-        own.append(step.logits.float().log_softmax(dim=-1)[0, wanted].cpu())
+        mine = step.logits.float().log_softmax(dim=-1)
+        own.append(mine[0, wanted].cpu())
+        first.append(likeliest(mine, 1, _NEVER, captioner.target)[1][0][0])
         state, before = step.state, wanted
     return Turned(
         caption=told,
         own_log_probs=torch.stack(own).numpy(),
+        own_words=tuple(first),
         log_probs=torch.stack(given).numpy(),
         words=tuple(words),
         probabilities=torch.stack(shares).numpy(),

@@ -56,6 +56,17 @@ def test_its_own_gaze_is_that_of_looking_at_the_caption(tiny: Captioner) -> None
     assert found.own_log_probs.mean() == pytest.approx(looked.score, abs=1e-5)
 
 
+def test_the_likeliest_words_of_its_own_gaze_are_those_of_a_forward_pass(tiny: Captioner) -> None:
+    ids = tiny.target.encode(CAPTION).ids
+    with torch.inference_mode():
+        encoded = tiny.encode_seen([tiny.see(noise(1))])
+        logits = tiny.model.decoder(torch.tensor([[BOS, *ids[:-1]]]), encoded).logits[0]
+        logits[:, [PAD, BOS, UNK]] = -torch.inf
+    wanted = tuple(WORDS.show(k) for k in logits.argmax(dim=-1).tolist())
+    assert turn(tiny, noise(1), CAPTION).own_words == wanted
+    assert wanted != turn(tiny, noise(1), CAPTION).caption.tokens, "or the two could be mixed up unnoticed"
+
+
 def test_without_a_caption_its_own_is_turned() -> None:
     talks = Captioner(captioner(SEES_IMAGES, WORDS, ends=-20.0))
     made = talks.caption([noise(1)])[0]

@@ -121,15 +121,15 @@ def _interval(answer: Callable[..., Any]) -> Iterator[Finding]:
 # -- verdicts ---------------------------------------------------------------------------------------------------------
 
 VERDICTS = ("sentence", "picture", "misnamed", "elsewhere")
-# Made up: gain over other pictures in nats; share of places that give the same word; mass and area of the thing, and
-# whether the word comes from the thing alone. And what follows, with the reason.
+# Made up: gain over other pictures in nats; share of places that give the word, on the thing and off it; mass and area
+# of the thing. And what follows, with the reason.
 _CASES = {
-    "A": ("misnamed", "the picture counts, the place counts, and from the thing itself comes this very word."),
-    "B": ("sentence", "with other people's pictures the word is as likely: the sentence brings it."),
-    "C": ("elsewhere", "the place counts, and from the thing itself comes another word."),
-    "D": ("picture", "the picture counts, but nearly every place of it gives the word: no single look brings it."),
-    "E": ("sentence", "α lies on the thing, but the word would have come with any picture: the look is no evidence."),
-    "F": ("misnamed", "little of α is there, but more than the area; and from the thing itself comes this word."),
+    "A": ("misnamed", "other pictures do not bring the word, and the thing's places do, the others hardly."),
+    "B": ("sentence", "with other people's pictures the word is as likely, wherever the gaze turns it: the sentence."),
+    "C": ("elsewhere", "other pictures do not bring the word, and other places of this one do, the thing's hardly."),
+    "D": ("picture", "the picture counts, but its places give the word alike, on the thing and off it."),
+    "E": ("sentence", "the thing's places give the word, but so does any picture: the look is no evidence."),
+    "F": ("misnamed", "little of α is there, but more than the area; and the thing's places bring the word."),
 }
 
 
@@ -155,7 +155,7 @@ def _verdict(answer: Any) -> Iterator[Finding]:
 
 _HINTS = {
     "sentence": "its gain is far above 0: other pictures do not bring this word.",
-    "picture": "ask first whether another picture gives the word as well, then whether the place counts.",
-    "misnamed": "that needs a gain, a place that counts, and the same word from the thing itself.",
-    "elsewhere": "that needs a gain, a place that counts, and another word from the thing itself.",
+    "picture": "ask first whether other pictures give the word as well, then whether its places give it alike.",
+    "misnamed": "that needs a gain, and a word that comes from the thing's places and hardly from the others.",
+    "elsewhere": "that needs a gain, and a word that comes from the others and hardly from the thing's places.",
 }
