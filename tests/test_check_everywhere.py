@@ -194,6 +194,16 @@ def test_what_others_say_during_an_installation_is_not_the_notebooks() -> None:
     assert alone.noise(cell) == ["ERROR: two versions clash"]
 
 
+def test_another_number_than_the_book_has_is_seen_but_not_another_time() -> None:
+    def cell(text: str) -> nbformat.NotebookNode:
+        return nbformat.v4.new_code_cell(outputs=[nbformat.v4.new_output("stream", text=text)])
+
+    book, here = cell("device: cpu\nBLEU 31.2\n3.1 s\n"), cell("device: cuda\nBLEU 31.2\n12 s\n")
+    assert alone.first_difference(alone.printed(book), alone.printed(here)) is None
+    worse = alone.printed(cell("device: cpu\nBLEU 30.9\n"))
+    assert alone.first_difference(alone.printed(book), worse) == "'BLEU 30.9', not 'BLEU 31.2'"
+
+
 def test_a_tracebacks_last_line_is_the_reason() -> None:
     assert alone.one_line("Traceback\n\x1b[31mValueError\x1b[39m: no\n\n") == "ValueError: no"
     assert alone.one_line(" \n") == "no reason given"

@@ -4,6 +4,7 @@ The environment is a layer over a base that holds only what the place has alread
 matplotlib, ipywidgets and a kernel). The notebook's own first cell installs the rest into the layer.
 """
 
+import configparser
 import json
 import os
 import re
@@ -13,6 +14,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 
 import nbformat
@@ -22,6 +24,7 @@ from nbclient.exceptions import CellControlSignal, DeadKernelError
 from nbformat import NotebookNode
 
 WATCH = Path(__file__).with_name("write_watch.py")
+MAY_DIFFER = Path(__file__).parent.parent / "tests/nbval_sanitize.cfg"
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 SECONDS_A_CELL = 600  # installing counts
 # Starting pip alone takes longer, so a cell below this has not called it.
@@ -125,6 +128,22 @@ def noise(cell: NotebookNode) -> list[str]:
     return said
 
 
+def printed(cell: NotebookNode) -> str:
+    """What a cell printed, without what may differ between two runs."""
+    text = "".join(output.text for output in cell.get("outputs", []) if output.get("name") == "stdout")
+    rules = configparser.RawConfigParser()
+    rules.read(MAY_DIFFER, encoding="utf-8")
+    for rule in rules.sections():
+        text = re.sub(rules[rule]["regex"], rules[rule]["replace"], text, flags=re.MULTILINE)
+    return text
+
+
+def first_difference(stored: str, fresh: str) -> str | None:
+    """The first line that is not the stored one, beside it."""
+    lines = zip_longest(stored.splitlines(), fresh.splitlines(), fillvalue="")
+    return next((f"{new.strip()!r}, not {old.strip()!r}" for old, new in lines if old != new), None)
+
+
 class Desk:
     """A folder with all that one notebook gets; nothing else belongs to it."""
 
@@ -183,27 +202,34 @@ def fresh(path: Path) -> NotebookNode:
     return notebook
 
 
-def run_all(desk: Desk, notebook: NotebookNode, outcome: Outcome) -> None:
-    """The whole notebook in one kernel, from top to bottom; stops at the first cell that fails."""
+def complaints(number: int, cell: NotebookNode, stored: NotebookNode) -> list[str]:
+    """What is wrong with a cell's outputs: the first one installs, the others print what the book has."""
+    if number == 1:
+        return [f"its first cell says, while it installs: {line}" for line in noise(cell)[:3]]
+    errors = "".join(output.text for output in cell.outputs if output.get("name") == "stderr")
+    found = [f"code cell {number} wrote to stderr: {one_line(errors)}"] if errors else []
+    change = first_difference(printed(stored), printed(cell))
+    return found + ([f"code cell {number} prints {change} as in the book"] if change else [])
+
+
+def run_all(desk: Desk, notebook: NotebookNode, stored: NotebookNode, outcome: Outcome) -> bool:
+    """The whole notebook in one kernel, from top to bottom; false where a cell failed and it stopped."""
     client = desk.client(notebook)
     code = [index for index, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
     with client.setup_kernel(env=desk.environment()):
         for number, index in enumerate(code, start=1):
-            start = time.monotonic()
+            cell, start = notebook.cells[index], time.monotonic()
             try:
-                client.execute_cell(notebook.cells[index], index)
+                client.execute_cell(cell, index)
             except (CellControlSignal, DeadKernelError) as error:
                 outcome.problems.append(f"code cell {number}: {one_line(str(error))}")
-                return
+                return False
             finally:
                 seconds = time.monotonic() - start
                 outcome.install += seconds if number == 1 else 0.0
                 outcome.run += seconds if number > 1 else 0.0
-            errors = [output.text for output in notebook.cells[index].outputs if output.get("name") == "stderr"]
-            if number > 1 and errors:
-                outcome.problems.append(f"code cell {number} wrote to stderr: {one_line(errors[0])}")
-    said = noise(notebook.cells[code[0]])
-    outcome.problems += [f"its first cell says, while it installs: {line}" for line in said[:3]]
+            outcome.problems += complaints(number, cell, stored.cells[index])
+    return True
 
 
 def run_first_again(desk: Desk, notebook: NotebookNode, outcome: Outcome) -> None:
@@ -229,10 +255,10 @@ def try_alone(path: Path, bench: Bench) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="alone-") as name:
         desk = Desk(Path(name).resolve(), bench)
         notebook = fresh(path)
-        run_all(desk, notebook, outcome)
+        done = run_all(desk, notebook, nbformat.read(path, as_version=4), outcome)
         strangers = outside(desk.log, desk.allowed())
         desk.log.unlink(missing_ok=True)
-        if not outcome.problems:
+        if done:
             run_first_again(desk, notebook, outcome)
             strangers += outside(desk.log, desk.allowed())
         outcome.problems += [f"writes outside its folder: {path}" for path in dict.fromkeys(strangers)]
