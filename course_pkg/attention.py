@@ -100,7 +100,7 @@ class Score(nn.Module, ABC):
 
 @final
 class AdditiveScore(Score):
-    """The alignment model of Bahdanau et al. 2015, a small feed-forward net (§A.1.2; derived in chapter 5).
+    """The alignment model of Bahdanau et al. 2015, a small feed-forward net (§A.1.2 ``e_ij``; chapter 5).
 
     ``e_ij = v_aᵀ tanh(W_a s_{i-1} + U_a h_j)``, without biases. ``U_a h_j`` does not depend on the step,
     so `project` computes it once per sentence.
@@ -225,7 +225,11 @@ class Attention(nn.Module, ABC):
 
 @final
 class SoftAttention(Attention):
-    """The expected annotation under the weights: ``c_i = Σ_j α_ij h_j`` (Bahdanau et al. 2015, eq. 5; chapter 5)."""
+    """The expected annotation under the weights: ``c_i = Σ_j α_ij h_j`` (Bahdanau et al. 2015, eq. 5; chapter 5).
+
+    It is the mean of what `HardAttention` would draw, and the ``φ`` of soft visual attention (Xu et al. 2015, eq. 6,
+    13; chapter 11).
+    """
 
     def forward(self, query: Float[Tensor, "B Q"], memory: Memory) -> Glimpse:
         """Look at every annotation at once, each as much as its weight says."""
@@ -237,7 +241,9 @@ class SoftAttention(Attention):
 
 @final
 class HardAttention(Attention):
-    """One annotation drawn from the weights: ``s_t ~ Cat(α_t)``, ``ẑ_t = a_{s_t}`` (Xu et al. 2015, §4.1; chapter 12).
+    """One annotation drawn from the weights: ``s_t ~ Cat(α_t)``, ``ẑ_t = a_{s_t}``.
+
+    Xu et al. 2015, §4.1, eq. 8, 9; as the ``φ`` of eq. 6. Chapter 12.
 
     A draw has no derivative, so the weights learn through its log-probability: see `course_pkg.losses.reinforce`.
     To lower the variance, an image looks softly at every step with a given probability, and its ``s̃`` is ``α`` itself

@@ -110,8 +110,9 @@ def target_side(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor, Tensor]:
 class BucketSampler(Sampler[list[int]]):
     """Batches of similar length, in an order that is a function of ``(seed, epoch)`` alone.
 
-    Bahdanau et al. 2015 (§B.2) take 20 batches' worth of pairs, sort them by length and cut them into batches,
-    so that little is spent on padding. ``reshuffle=False`` is the paper's order: shuffled once, then sequential.
+    Bahdanau et al. 2015 (§B.2 ``batches``) take 20 batches' worth of pairs, sort them by length and cut them into
+    batches, so that little is spent on padding (D5 on the page "Papers and code"). ``reshuffle=False`` is the paper's
+    order: shuffled once, then sequential.
 
     Args:
         lengths: one number for each pair to sort by; GroundHog's is ``max(source, target)``.

@@ -24,7 +24,9 @@ LONGEST_CAPTION = 40
 
 @final
 class FirstState(nn.Module):
-    """``h_0`` and ``c_0`` from the mean annotation: ``f_init,h`` and ``f_init,c`` (Xu et al. 2015, §3.1.2; chapter 11).
+    """``h_0`` and ``c_0`` from the mean annotation: ``f_init,h`` and ``f_init,c``.
+
+    Xu et al. 2015, §3.1.2 ``h_0, c_0``; chapter 11.
 
     The paper calls them "two separate MLPs". With one layer each is ``tanh(W ā + b)``, the released code's default; its
     released configuration puts one ReLU layer of width ``D`` before both (D10 on the page "Papers and code").
@@ -119,9 +121,9 @@ class CaptionDecoder(Decoder):
         (h_t, c_t) = LSTM([E y_{t-1}; h_{t-1}; ẑ_t], c_{t-1})        (eq. 1 to 3)
         logits = L_o (E y_{t-1} + L_h h_t + L_z ẑ_t)                 (eq. 7)
 
-    ``φ`` is the attention's: `SoftAttention` or `HardAttention`. The gate ``β`` is introduced with soft attention; the
-    released code applies it in hard attention too, as is done here. Both the LSTM and the output are given the gated
-    vector. `Glimpse.context` is the ungated one.
+    ``φ`` is the attention's: `SoftAttention` or `HardAttention`. The gate ``β`` is introduced with soft attention
+    (§4.2.1 ``β_t``); the released code applies it in hard attention too, as is done here (D20 on the page "Papers and
+    code"). Both the LSTM and the output are given the gated vector. `Glimpse.context` is the ungated one.
 
     Args:
         embedding: the word embedding, width ``E``.

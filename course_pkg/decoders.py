@@ -88,13 +88,16 @@ class Rollout(Record):
 
 
 def maxout(values: Float[Tensor, "*B two_l"]) -> Float[Tensor, "*B l"]:
-    """The larger of each *adjacent* pair: ``t_j = max(t̃_{2j-1}, t̃_{2j})`` (Bahdanau et al. 2015, §A.2.2)."""
+    """The larger of each *adjacent* pair: ``t_j = max(t̃_{2j-1}, t̃_{2j})`` (Bahdanau et al. 2015, §A.2.2 ``t_i``)."""
     return torch.maximum(values[..., 0::2], values[..., 1::2])
 
 
 @final
 class DeepOutput(nn.Module):
-    """The maxout output layer: ``t̃ = U_o s + V_o E y_{i-1} + C_o c_i``, ``logits = W_o t`` (§A.2.2; appendix A).
+    """The maxout output layer: ``t̃ = U_o s + V_o E y_{i-1} + C_o c_i``, ``logits = W_o t``.
+
+    Bahdanau et al. 2015, §A.2.2 ``t̃_i``, ``p(y_i)``. GroundHog has a linear layer more (D2 on the page "Papers and
+    code").
 
     Args:
         state_size: ``H``.
@@ -163,8 +166,8 @@ class PlainDecoder(Decoder):
     """The decoder of the RNN Encoder–Decoder: one fixed vector ``c`` at every step (chapter 1).
 
     ``c = h_{T_x}`` enters the gates *and* the output at every step, and ``s_0 = tanh(W_s c + b)``
-    (Cho et al. 2014, §2.2; GroundHog's RNNencdec, the baseline of Bahdanau et al. 2015, §A.2.2).
-    Its memory holds that single annotation; the share of ``c`` in the gates is its key, computed once.
+    (Cho et al. 2014, §2.2; GroundHog's RNNencdec, the baseline of Bahdanau et al. 2015, eq. 3,
+    §A.2.2 ``c``). Its memory holds that single annotation; the share of ``c`` in the gates is its key, computed once.
 
     Args:
         embedding: the target's word embedding, width ``E``.
@@ -219,10 +222,11 @@ class PlainDecoder(Decoder):
 class AttentiveDecoder(Decoder):
     """The decoder of RNNsearch: every step looks at the source anew (Bahdanau et al. 2015, §3.1; chapter 5).
 
-    ``s_0 = tanh(W_s ←h_1)``; ``c_i = Σ_j α_ij h_j`` with ``α_i`` from ``s_{i-1}`` (eq. 5, 6);
-    ``s_i = f(s_{i-1}, y_{i-1}, c_i)``, a gated unit whose three gates also see ``c_i`` through ``C`` (§A.1.1, §A.2.2).
+    ``s_0 = tanh(W_s ←h_1)``; ``c_i = Σ_j α_ij h_j`` with ``α_i`` from ``s_{i-1}`` (eq. 5, 6, §A.2.2 ``c_i``);
+    ``s_i = f(s_{i-1}, y_{i-1}, c_i)``, a gated unit whose three gates also see ``c_i`` through ``C`` (§A.1.1
+    ``s̃_i``, ``z_i``, ``r_i``, §A.2.2 ``s_i``).
 
-    Paper and code disagree on the order of a step, so it is an option:
+    Paper and code disagree on the order of a step (D1 on the page "Papers and code"), so it is an option:
 
     * ``"main-text"`` (eq. 4): look, update, generate; the output sees ``s_i``.
     * ``"appendix"`` (§A.2.2): the output sees ``s_{i-1}``.
@@ -271,7 +275,7 @@ class AttentiveDecoder(Decoder):
         self.C = nn.Linear(annotation_size, 3 * unit.state_size, bias=False)
 
     def start(self, encoded: Encoded) -> tuple[Memory, State]:
-        """The annotations with their keys, and ``s_0``."""
+        """The annotations with their keys, and ``s_0`` (Bahdanau et al. 2015, §A.2.2 ``s_0``)."""
         memory = self.attention.remember(encoded.annotations, encoded.mask)
         return memory, State(torch.tanh(self.W_s(encoded.summary)).to(encoded.summary.dtype))
 

@@ -325,7 +325,7 @@ def _attention(name: str, score: Score, soft_share: float, when_testing: str, co
 
 @torch.no_grad()
 def initialise_as_paper(model: EncoderDecoder, *, seed: int) -> EncoderDecoder:
-    """The initialisation of Bahdanau et al. 2015, §B.1, in place.
+    """The initialisation of Bahdanau et al. 2015, §B.1 ``U, W_a, v_a``, in place.
 
     Recurrent matrices are orthogonal (each gate's on its own), ``W_a`` and ``U_a`` come from N(0, 0.001²),
     ``v_a`` and the biases are 0, the rest comes from N(0, 0.01²). Since ``v_a = 0``, α starts uniform.

@@ -29,6 +29,10 @@ class GatedRecurrentUnit(nn.Module):
     The input's share of the gates does not depend on the state, so `gates` computes it for all steps at once
     and only `update` stays inside the time loop.
 
+    With ``reset="before"`` it is the ``f`` of Bahdanau et al. 2015: in their encoders (eq. 1, §A.2.1 ``→h_i``,
+    ``h̃_i``, ``z_i``, ``r_i``), and in their decoder (§A.1.1 ``s_i``, ``s̃_i``, ``z_i``, ``r_i``), which adds its
+    context's share to the gates.
+
     Args:
         input_size: width of the input.
         state_size: ``H``, width of the state.

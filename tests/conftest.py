@@ -14,7 +14,7 @@ import pytest  # noqa: E402
 import torch  # noqa: E402
 
 SEED = 20150507
-pytest_plugins = ["browser"]
+pytest_plugins = ["browser", "proofs"]
 
 torch.set_num_threads(1)
 if os.environ.get("COURSE_DATA"):  # a relative folder has to survive tests that change the working directory

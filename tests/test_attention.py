@@ -419,6 +419,17 @@ def test_images_that_look_softly_bring_back_the_expectation():
         assert (glimpse.log_prob[drawn] < 0).all()
 
 
+def test_the_soft_look_is_the_mean_of_all_hard_ones():
+    """E[ẑ] over the positions (Xu et al. 2015, eq. 13), each brought back by a look that draws it."""
+    attention, query, annotations = hard()
+    mean = torch.zeros(B, D).double()
+    for s in range(S):
+        attention._draw = lambda weights, s=s: torch.full((B,), s)
+        glimpse = look(attention, query, annotations)
+        mean += glimpse.log_prob.exp().unsqueeze(1) * glimpse.context
+    torch.testing.assert_close(mean, look(soft_twin(attention), query, annotations).context)
+
+
 @pytest.mark.parametrize(("share", "coin"), [(0.0, "image"), (0.3, "image"), (1.0, "image"), (0.3, "minibatch")])
 def test_the_coin_is_tossed_for_each_image_or_for_a_minibatch(share, coin):
     """D12. The share of soft images is the one asked for, within five standard errors."""
