@@ -42,21 +42,21 @@ XU = {
     "eq. 5": [r"\alpha_{ti}"],
     "eq. 6": [r"\phi", r"\hat{\mathbf z}_t"],
     "§3.1.2": ["m", "n", r"\mathbf c_0", r"\mathbf h_0", r"f_{\text{init},c}", r"f_{\text{init},h}"],
-    "eq. 7": [r"p(\mathbf y_t \mid \mathbf a, \mathbf y_1^{t-1})", r"\mathbf L_o", r"\mathbf L_h", r"\mathbf L_z",
+    "eq. 7": [r"p(\mathbf y_t \mid \mathbf a, \dots)", r"\mathbf L_o", r"\mathbf L_h", r"\mathbf L_z",
               r"\mathbf E"],
-    "§4.1": ["s_t", r"\text{Multinoulli}_L(\{\alpha_i\})", "b", "b_k", r"\tilde s_k", "H[s]", r"\lambda_r",
+    "§4.1": ["s_t", r"\text{Multinoulli}_L", "b", "b_k", r"\tilde s_k", "H[s]", r"\lambda_r",
              r"\lambda_e"],
     "eq. 8": ["s_{t,i}"],
     "eq. 10": ["L_s", r"p(s \mid \mathbf a)"],
     "eq. 11": ["W"],
     "eq. 12": [r"\tilde s_t", r"\tilde s^n", "N"],
     "eq. 13": [r"\mathbb E_{p(s_t \mid a)}[\hat{\mathbf z}_t]"],
-    "§4.2": [r"\mathbf n_t", r"\mathbf n_{t,i}", "n_{t,k,i}", r"\text{NWGM}[p(y_t = k \mid \mathbf a)]"],
+    "§4.2": [r"\mathbf n_t", r"\mathbf n_{t,i}", "n_{t,k,i}", r"\text{NWGM}"],
     "§4.2.1": [r"\beta_t", r"f_\beta"],
     "eq. 14": ["L_d", r"\lambda"],
     "throughout": ["t", "i", "j", "k"],
 }  # fmt: skip
-NO_CHAPTER = {r"\text{NWGM}[p(y_t = k \mid \mathbf a)]"}  # the course does without it
+NO_CHAPTER = {r"\text{NWGM}"}  # the course does without it
 
 
 @dataclass(frozen=True)
@@ -74,15 +74,15 @@ def letters(paper: str) -> list[Letter]:
     """The rows of a paper's table."""
     (text,) = [text for heading, text in sections(PAGE) if heading == f"{paper}, {LETTERS}"]
     return [
-        Letter(formulas(written), placed(where), formulas(here), package, chapter)
-        for written, where, _, here, package, chapter in rows(text)
+        Letter(formulas(written), placed(what), formulas(here), package, chapter)
+        for written, what, here, package, chapter in rows(text)
     ]
 
 
-def placed(where: str) -> list[str]:
-    """``eq. 1, 2`` and ``§2.1, §A.2.1`` as single places."""
+def placed(what: str) -> list[str]:
+    """``what it is (eq. 1, 2)`` and ``(§2.1, §A.2.1)``: the single places."""
     found: list[str] = []
-    for place in where.split(", "):
+    for place in re.search(r"\(([^()]+)\)$", what)[1].split(", "):
         equation = found and found[-1].startswith("eq.") and place.isdigit()
         found.append(f"eq. {place}" if equation else place)
     return found

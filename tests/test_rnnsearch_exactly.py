@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from docutils import nodes
 from torch import nn
 
 from course_pkg import recipes
@@ -91,25 +92,42 @@ def test_a_parameter_that_the_table_does_not_know_ends_the_build(monkeypatch: py
     monkeypatch.setattr(parameter_table, "LETTERS", fewer)
     with pytest.raises(RuntimeError, match=r"differ in \['decoder\.W_s\.weight'\]"):
         parameter_table.matrices()
+    monkeypatch.setattr(parameter_table, "BIASES", {**parameter_table.BIASES, "decoder.C.bias": ("c_i", "n")})
+    with pytest.raises(RuntimeError, match=r"differ in \['decoder\.C\.bias'\]"):
+        parameter_table.biases()
+
+
+def drawn_rows(table: nodes.table) -> list[list[str]]:
+    """The cells of a table's rows as text, its head left out."""
+    rows = [[cell.astext() for cell in row.children] for row in table.findall(nodes.row)]
+    widths = [sum(1 + cell.get("morecols", 0) for cell in row.children) for row in table.findall(nodes.row)]
+    assert set(widths) == {len(parameter_table.HEADS)}
+    return rows[1:]
+
+
+def as_number(text: str) -> int:
+    return int(text.replace("\u202f", ""))
 
 
 def test_the_table_adds_up_as_it_is_drawn() -> None:
-    parts: dict[str, list[parameter_table.Matrix]] = {}
-    for one in parameter_table.matrices():
-        parts.setdefault(one.section, []).append(one)
-    table = parameter_table.table_node(parts, "All weights")
-    rows = [[cell.astext() for cell in row.children] for row in table.findall(lambda node: node.tagname == "row")]
-    running, total = 0, 0
-    for name, _, _, shape, numbers in rows[1:]:
-        count = int(numbers.replace("\u202f", ""))
-        if shape:
-            assert count == math.prod(int(side.replace("\u202f", "")) for side in shape.split(" × "))
-            running += count
+    running, total, sums = 0, 0, []
+    for row in drawn_rows(parameter_table.table_node(parameter_table.matrices(), "in the paper", "All weights")):
+        if len(row) == len(parameter_table.HEADS):
+            assert as_number(row[3]) == math.prod(map(as_number, row[2].split(" × "))), row
+            running += as_number(row[3])
         else:
-            expected = total if name == "All weights" else running
-            assert count == expected, name
+            sums.append(row[0])
+            assert as_number(row[1]) == (total if row[0] == "All weights" else running), row
             total, running = total + running, 0
+    assert sums == [*(f"{section}: sum" for section in parameter_table.LETTERS), "All weights"]
     assert total == WEIGHTS
+
+
+def test_biases_have_one_sum_and_a_letter_each() -> None:
+    rows = drawn_rows(parameter_table.table_node(parameter_table.biases(), "added to", "All biases"))
+    assert [row[1] for row in rows if len(row) < len(parameter_table.HEADS)] == ["35\u202f000"]
+    sizes = {r"\mathbb R^{n}": n, r"\mathbb R^{2l}": 2 * l, r"\mathbb R^{K_y}": K}
+    assert all(as_number(row[3]) == sizes[row[0].split(r" \in ")[1]] for row in rows[:-1])
 
 
 # --- the three orders -------------------------------------------------------------------------------------------
@@ -199,7 +217,7 @@ def test_the_code_that_the_page_shows_prints_what_it_says(capsys: pytest.Capture
 
 def test_the_sums_that_the_page_says_are_right() -> None:
     def says(value: int) -> bool:
-        return f"{value:,}".replace(",", " ") in PAGE
+        return parameter_table.number(value) in PAGE
 
     counts = {one.name: one.count for one in parameter_table.matrices()}
     extra = sum(one.count for one in parameter_table.biases())

@@ -20,7 +20,7 @@ from course_pkg import models, recipes
 
 RECIPE = "bahdanau2015-rnnsearch"
 SPACE = "\N{NARROW NO-BREAK SPACE}"
-HEADS = ("in the paper", "shape there", "in the package", "shape here", "numbers")
+HEADS = ("in the paper", "in the package", "shape", "numbers")
 
 
 def three(letter: str, accent: str = "") -> list[str]:
@@ -57,6 +57,15 @@ LETTERS: dict[str, dict[str, tuple[list[str], str]]] = {
         "decoder.output.W_o.weight": (["W_o"], r"K_y \times l"),
     },
 }
+# The package's biases: what each is added to, and its shape in the letters of the paper.
+BIASES = {
+    "encoder.forward_unit.bias_ih": (r"\overrightarrow{\underline h}_i", "n"),
+    "encoder.backward_unit.bias_ih": (r"\overleftarrow{\underline h}_i", "n"),
+    "decoder.W_s.bias": ("s_0", "n"),
+    "decoder.unit.bias_ih": (r"\tilde s_i", "n"),
+    "decoder.output.U_o.bias": (r"\tilde t_i", "2l"),
+    "decoder.output.W_o.bias": ("W_o t_i", "K_y"),
+}
 
 
 @dataclass(frozen=True)
@@ -84,12 +93,16 @@ def full_size(*, bias: bool) -> nn.Module:
         return models.rnnsearch(source_vocabulary=size, target_vocabulary=size, bias=bias, **settings)
 
 
+def require_same(named: Iterable[str], stored: Iterable[str]) -> None:
+    """A parameter without a letter, or a letter without a parameter, ends the build."""
+    if different := set(named) ^ set(stored):
+        raise RuntimeError(f"The table of parameters and the model differ in {sorted(different)}.")
+
+
 def matrices() -> list[Matrix]:
     """Every matrix of the model without biases, in the order of the table; stacked ones one by one."""
     stored = dict(full_size(bias=False).named_parameters())
-    named = {name for section in LETTERS.values() for name in section}
-    if named != set(stored):
-        raise RuntimeError(f"The table of parameters and the model differ in {sorted(named ^ set(stored))}.")
+    require_same((name for tensors in LETTERS.values() for name in tensors), stored)
     found = []
     for section, tensors in LETTERS.items():
         for name, (papers, letters) in tensors.items():
@@ -103,9 +116,10 @@ def matrices() -> list[Matrix]:
 
 
 def biases() -> list[Matrix]:
-    """What ``bias=True`` adds, in the order of the model."""
-    stored = full_size(bias=True).named_parameters()
-    return [Matrix("Biases", "", "", name, tuple(value.shape)) for name, value in stored if "bias" in name]
+    """What ``bias=True`` adds."""
+    stored = dict(full_size(bias=True).named_parameters())
+    require_same(BIASES, stored.keys() - dict(full_size(bias=False).named_parameters()).keys())
+    return [Matrix("Biases", *letters, name, tuple(stored[name].shape)) for name, letters in BIASES.items()]
 
 
 # --- drawing ----------------------------------------------------------------------------------------------------
@@ -113,53 +127,52 @@ def biases() -> list[Matrix]:
 
 def number(value: int) -> str:
     """A count as people read it."""
-    return f"{value:,}".replace(",", SPACE)
+    return f"{value:,}".replace(",", SPACE if value >= 10_000 else "")
 
 
-def formula(text: str) -> nodes.Node:
-    """Mathematics in a cell; a dash where there is none."""
-    return nodes.math("", text) if text else nodes.inline("", "–")
+def plain(text: str) -> nodes.Node:
+    """Text in a cell."""
+    return nodes.inline("", text)
 
 
-def cells(matrix: Matrix) -> list[nodes.Node]:
-    """A row of the table."""
-    shape = " × ".join(map(number, matrix.shape))
-    return [
-        formula(matrix.name),
-        formula(matrix.letters),
-        nodes.literal("", matrix.stored),
-        nodes.inline("", shape),
-        nodes.inline("", number(matrix.count)),
-    ]
-
-
-def sum_cells(label: str, total: int) -> list[nodes.Node]:
-    """A row that adds up those above."""
-    empty = [nodes.inline("", "") for _ in HEADS[2:]]
-    return [nodes.strong("", label), *empty, nodes.strong("", number(total))]
-
-
-def row_node(contents: Iterable[nodes.Node]) -> nodes.row:
-    """One row; a cell that says nothing stays empty."""
+def row_node(contents: Iterable[nodes.Node | None]) -> nodes.row:
+    """One row; a cell of nothing joins the one before it."""
     row = nodes.row()
     for content in contents:
-        row += nodes.entry("", *([nodes.paragraph("", "", content)] if content.astext() else []))
+        if content is None:
+            row[-1]["morecols"] = row[-1].get("morecols", 0) + 1
+        else:
+            row += nodes.entry("", nodes.paragraph("", "", content))
     return row
 
 
-def table_node(parts: dict[str, list[Matrix]], total: str) -> nodes.table:
-    """The parts one below the other, each with its sum, and the sum of all."""
+def matrix_row(matrix: Matrix) -> nodes.row:
+    """One matrix: the paper's name with its shape there, where it is kept, its shape there, how many numbers."""
+    written = nodes.math("", rf"{matrix.name} \in \mathbb R^{{{matrix.letters}}}")
+    shape = plain(" × ".join(map(number, matrix.shape)))
+    return row_node([written, nodes.literal("", matrix.stored), shape, plain(number(matrix.count))])
+
+
+def sum_row(label: str, matrices: Iterable[Matrix]) -> nodes.row:
+    """The sum of the matrices."""
+    total = number(sum(matrix.count for matrix in matrices))
+    return row_node([nodes.strong("", label), None, None, nodes.strong("", total)])
+
+
+def table_node(rows: list[Matrix], first: str, total: str) -> nodes.table:
+    """The matrices, each section with its sum below it where there are several, and the sum of all."""
     group = nodes.tgroup(cols=len(HEADS))
     group += [nodes.colspec(colwidth=1) for _ in HEADS]
-    group += nodes.thead("", row_node(nodes.inline("", head) for head in HEADS))
+    group += nodes.thead("", row_node(map(plain, (first, *HEADS[1:]))))
     body = nodes.tbody()
-    for part, rows in parts.items():
-        body += [row_node(cells(matrix)) for matrix in rows]
-        if len(parts) > 1:
-            body += row_node(sum_cells(part, sum(matrix.count for matrix in rows)))
-    body += row_node(sum_cells(total, sum(matrix.count for rows in parts.values() for matrix in rows)))
+    sections = {matrix.section: [one for one in rows if one.section == matrix.section] for matrix in rows}
+    for section, part in sections.items():
+        body += [matrix_row(matrix) for matrix in part]
+        if len(sections) > 1:
+            body += sum_row(f"{section}: sum", part)
+    body += sum_row(total, rows)
     group += body
-    return nodes.table("", group, classes=["results", "parameters"])
+    return nodes.table("", group, classes=["parameters"])
 
 
 class ParameterTable(SphinxDirective):
@@ -170,13 +183,10 @@ class ParameterTable(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """The table."""
         if self.arguments == ["biases"]:
-            return [table_node({"Biases": biases()}, "All biases")]
+            return [table_node(biases(), "added to", "All biases")]
         if self.arguments:
             raise self.error(f"parameter-table knows biases, not {self.arguments[0]}.")
-        parts: dict[str, list[Matrix]] = {}
-        for matrix in matrices():
-            parts.setdefault(matrix.section, []).append(matrix)
-        return [table_node(parts, "All weights")]
+        return [table_node(matrices(), HEADS[0], "All weights")]
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
