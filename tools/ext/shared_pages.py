@@ -10,18 +10,18 @@ from chapters import chapters_of
 from docutils import nodes
 from sphinx.application import Sphinx
 
-LONGEST = 200  # characters; services cut what is longer
+SHORTEST, LONGEST = 50, 200  # characters; services cut what is longer
 
 
 def description_of(texts: list[str]) -> str:
-    """As many whole sentences of the paragraphs as there is room for, and at least the beginning of one."""
-    sentences = re.split(r"(?<=[.!?])\s+", " ".join(" ".join(texts).split()))
-    told = sentences[0]
-    for sentence in sentences[1:]:
+    """As many whole sentences of the paragraphs as fit; where they say too little, the beginning of the next."""
+    whole = " ".join(" ".join(texts).split())
+    told = ""
+    for sentence in re.split(r"(?<=[.!?])\s+", whole):
         if len(told) + 1 + len(sentence) > LONGEST:
             break
-        told += " " + sentence
-    return told if len(told) <= LONGEST else told[: LONGEST - 1].rsplit(" ", 1)[0] + "…"
+        told = f"{told} {sentence}".strip()
+    return told if len(told) >= SHORTEST or told == whole else whole[: LONGEST - 1].rsplit(" ", 1)[0] + "…"
 
 
 def lead_of(doctree: nodes.document) -> list[str]:
