@@ -194,6 +194,8 @@ def anchors(path: Path) -> set[str]:
         found |= {slug(tokens[k + 1].content) for k, token in enumerate(tokens) if token.type == "heading_open"}
         found |= set(re.findall(r"^\(([\w-]+)\)=", piece.text, flags=re.MULTILINE))
         found |= set(re.findall(r"\bid=\"([\w-]+)\"", piece.text))
+        if "{results-tables}" in piece.text:  # a heading for each
+            found |= {result.stem for result in (ROOT / "course_pkg/results").glob("*.json")}
     return found
 
 

@@ -37,6 +37,11 @@ def corpora_of(name: str) -> set[str]:
     return {part.strip().partition(":")[0] for part in train.replace(",", "+").split("+")}
 
 
+def chosen(names: list[str], wanted: tuple[str, ...], shown: list[str]) -> list[str]:
+    """The models of one ``model-cards``; without a wish, those that no wish on the page has named."""
+    return [name for name in names if (name.startswith(wanted) if wanted else not name.startswith(tuple(shown)))]
+
+
 def body_of(name: str) -> str:
     """The text of a card below its title."""
     title, _, body = (PACKAGE / "weights" / name / "README.md").read_text(encoding="utf-8").partition("\n")
@@ -66,10 +71,7 @@ class ModelCards(SphinxDirective):
         wanted = tuple(self.arguments[0].split()) if self.arguments else ()
         shown: list[str] = self.env.temp_data.setdefault(SHOWN, [])
         shown.extend(wanted)
-        names = checkpoints.published()
-        if wanted:
-            return [self.card(name) for name in names if name.startswith(wanted)]
-        return [self.card(name) for name in names if not name.startswith(tuple(shown))]
+        return [self.card(name) for name in chosen(checkpoints.published(), wanted, shown)]
 
     def card(self, name: str) -> nodes.section:
         """One model: its headline, then its card with the stored tables."""
