@@ -169,8 +169,8 @@ def test_the_watch_sees_a_process_from_its_start(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_only_begins_alike_is_outside(tmp_path: Path) -> None:
-    (tmp_path / "log").write_text(f"wrote\t{tmp_path}/work-not/a\nwrote\t{tmp_path}/work/b\ncalled\texample.org\n")
-    assert alone.outside(tmp_path / "log", [tmp_path / "work"]) == [f"{tmp_path}/work-not/a"]
+    (tmp_path / "log").write_text(f"wrote\t{tmp_path}/desk-not/a\nwrote\t{tmp_path}/desk/b\ncalled\texample.org\n")
+    assert alone.outside(tmp_path / "log", [tmp_path / "desk"]) == [f"{tmp_path}/desk-not/a"]
     assert alone.calls(tmp_path / "log") == ["example.org"]
     (tmp_path / "log").write_text(f"wrote\t{tmp_path}/home/.cache\n")  # made on the way to a folder of its own
     assert alone.outside(tmp_path / "log", [tmp_path / "home/.cache/course_pkg"]) == []
