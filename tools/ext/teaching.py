@@ -47,51 +47,51 @@ class Embedded:
 EMBEDDED = (
     Embedded(
         "running-free", "01_encoder_decoder", 0, "Running free",
-        "How many words are right after the first mistake? Draw it, then see the truth.", 900,
+        "How many words are right after the first mistake? Draw it, then see the truth.", 740,
     ),
     Embedded(
         "cover-up", "02_the_bottleneck", 0, "Be the vector",
-        "Read a sentence once, cover it, and rebuild it from its words.", 900,
+        "Read a sentence once, cover it, and rebuild it from its words.", 680,
     ),
     Embedded(
         "draw-the-cure", "02_the_bottleneck", 1, "Draw the cure",
-        "A model that length no longer troubles: what does its curve look like?", 900,
+        "A model that length no longer troubles: what does its curve look like?", 740,
     ),
     Embedded(
         "you-and-the-model", "02_the_bottleneck", 2, "You and the model",
-        "What you kept of each sentence in Be the vector, beside the model.", 900,
+        "What you kept of each sentence in Be the vector, beside the model.", 680,
     ),
     Embedded(
         "soft-lookup", "04_soft_lookup", 0, "A soft lookup",
-        "Drag the energies and the temperature, and watch where the answer goes.", 900,
+        "Drag the energies and the temperature, and watch where the answer goes.", 640,
     ),
     Embedded(
         "epochs", "06_training_rnnsearch", 0, "α through the epochs",
-        "Move the epoch: when do the looks find their words?", 900,
+        "Move the epoch: when do the looks find their words?", 1040,
     ),
     Embedded(
         "length-curve", "07_translating_and_scoring", 0, "Quality against length",
-        "Where does RNNsearch run? Draw it, then see the measured curve.", 900,
+        "Where does RNNsearch run? Draw it, then see the measured curve.", 740,
     ),
     Embedded(
         "alignment-scrubber", "08_reading_alpha", 0, "Reading α",
-        "Choose a French word and see where the model looked; then turn its gaze.", 900,
+        "Choose a French word and see where the model looked; then turn its gaze.", 1000,
     ),
     Embedded(
         "two-models", "08_reading_alpha", 1, "One sentence, two models",
-        "The same sentence under a model of the toy grammar and one of real text.", 900,
+        "The same sentence under a model of the toy grammar and one of real text.", 1010,
     ),
     Embedded(
         "gaze", "11_soft_visual_attention", 0, "A captioner's gaze",
-        "Choose a word and see where the captioner looked; then turn its gaze.", 900,
+        "Choose a word and see where the captioner looked; then turn its gaze.", 940,
     ),
     Embedded(
         "two-captioners", "13_what_the_captioner_sees", 0, "Two captioners, one photograph",
-        "The soft and the hard captioner write the same words. Where do they look?", 900,
+        "The soft and the hard captioner write the same words. Where do they look?", 1000,
     ),
     Embedded(
         "photograph", "13_what_the_captioner_sees", 1, "A gaze to be turned",
-        "Tap a place of the photograph: what would the captioner write?", 900,
+        "Tap a place of the photograph: what would the captioner write?", 870,
     ),
 )  # fmt: skip
 
