@@ -131,6 +131,7 @@ def test_what_the_code_makes_is_counted_rightly() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_toy_sentences_that_were_seen_in_training_are_counted_rightly() -> None:
     """In a process of its own: with types checked at every call, 40,000 sentences take minutes."""
     recipe = model_cards.read(model_cards.PACKAGE / "weights/toy-en-fr-rnnsearch/config.json")["recipe"]
