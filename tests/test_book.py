@@ -109,6 +109,23 @@ def test_a_page_is_there_without_scripts(chromium: Browser, address: str, path: 
         assert [problem for problem in watched.problems if not problem.endswith(" csp")] == []
 
 
+@pytest.mark.parametrize("path", ["book/03_bidirectional_rnns.html", "book/notation.html"])
+def test_an_arrow_over_a_letter_is_drawn_whole(chromium: Browser, address: str, path: str) -> None:
+    """It may be wider than the letter; the theme cuts a formula in a line off at its sides."""
+    with opened(chromium, address, viewport=WIDE) as watched:
+        page = watched.open(path)
+        arrows = "span.math mjx-over mjx-c"
+        assert page.locator(arrows).count() > 10
+        cut = page.eval_on_selector_all(
+            arrows,
+            """(glyphs) => glyphs.filter((glyph) => {
+              const [drawn, room] = [glyph, glyph.closest("span.math")].map((e) => e.getBoundingClientRect());
+              return drawn.left < room.left - 1 || drawn.right > room.right + 1;
+            }).map((glyph) => glyph.closest("span.math").textContent)""",
+        )
+        assert cut == []
+
+
 def test_a_search_finds_alignment(chromium: Browser, address: str) -> None:
     with opened(chromium, address) as watched:
         page = watched.open("search.html?q=alignment")
