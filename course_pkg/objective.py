@@ -88,6 +88,7 @@ class Objective(nn.Module):
         self.spotting = update < self.plan.words_first
 
     def forward(self, *tensors: Tensor, whole: Callable[..., Batch | CaptionBatch]) -> Tensor:
+        """The loss of the batch that ``whole`` makes of its tensors."""
         batch, plan = whole(*tensors), self.plan
         if self.votes is not None and self.training:
             features = self._seen(batch)
