@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import nbformat
+import psutil
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -67,8 +68,10 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
 
 
 def tried(path: Path, bench: Bench) -> Outcome:
-    """What came of one notebook, in a process of its own as always."""
-    return check_everywhere.check_notebooks([path], bench)[0]
+    """What came of one notebook; no kernel is left behind."""
+    outcome = alone.try_alone(path, bench)
+    assert [child.cmdline() for child in psutil.Process().children() if "ipykernel_launcher" in child.cmdline()] == []
+    return outcome
 
 
 # --- whole notebooks --------------------------------------------------------------------------------------------

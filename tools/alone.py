@@ -183,7 +183,9 @@ class Desk:
     def client(self, notebook: NotebookNode) -> NotebookClient:
         """What runs a notebook's cells in the working folder."""
         resources = {"metadata": {"path": str(self.work)}}
-        kernel = AsyncKernelManager(kernel_name="alone", connection_file=str(self.runtime / f"{time.time_ns()}.json"))
+        # Files, not ports: two notebooks at a time could be given the same port.
+        connection = self.runtime / f"{len(list(self.runtime.glob('*.json')))}.json"
+        kernel = AsyncKernelManager(kernel_name="alone", transport="ipc", connection_file=str(connection))
         return NotebookClient(notebook, km=kernel, timeout=SECONDS_A_CELL, resources=resources)
 
     def allowed(self) -> list[Path]:
@@ -216,7 +218,7 @@ def run_all(desk: Desk, notebook: NotebookNode, stored: NotebookNode, outcome: O
     """The whole notebook in one kernel, from top to bottom; false where a cell failed and it stopped."""
     client = desk.client(notebook)
     code = [index for index, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
-    with client.setup_kernel(env=desk.environment()):
+    with client.setup_kernel(env=desk.environment(), cleanup_kc=True):
         for number, index in enumerate(code, start=1):
             cell, start = notebook.cells[index], time.monotonic()
             try:
@@ -238,7 +240,7 @@ def run_first_again(desk: Desk, notebook: NotebookNode, outcome: Outcome) -> Non
     first.outputs = []
     alone = nbformat.v4.new_notebook(cells=[first])
     client = desk.client(alone)
-    with client.setup_kernel(env=desk.environment()):
+    with client.setup_kernel(env=desk.environment(), cleanup_kc=True):
         start = time.monotonic()
         client.execute_cell(first, 0)
         outcome.again = time.monotonic() - start
@@ -251,16 +253,19 @@ def run_first_again(desk: Desk, notebook: NotebookNode, outcome: Outcome) -> Non
 
 def try_alone(path: Path, bench: Bench) -> Outcome:
     """One notebook, from its first cell to what it left behind."""
-    outcome = Outcome(path.name)
+    outcome, strangers = Outcome(path.name), list[str]()
     with tempfile.TemporaryDirectory(prefix="alone-") as name:
         desk = Desk(Path(name).resolve(), bench)
-        notebook = fresh(path)
-        done = run_all(desk, notebook, nbformat.read(path, as_version=4), outcome)
-        strangers = outside(desk.log, desk.allowed())
-        desk.log.unlink(missing_ok=True)
-        if done:
-            run_first_again(desk, notebook, outcome)
-            strangers += outside(desk.log, desk.allowed())
+        notebook, stored = fresh(path), nbformat.read(path, as_version=4)
+        try:
+            done = run_all(desk, notebook, stored, outcome)
+            strangers = outside(desk.log, desk.allowed())
+            desk.log.unlink(missing_ok=True)
+            if done:
+                run_first_again(desk, notebook, outcome)
+        except (CellControlSignal, RuntimeError) as error:  # no kernel, or one that died
+            outcome.problems.append(f"could not be run to its end: {one_line(str(error))}")
+        strangers += outside(desk.log, desk.allowed())
         outcome.problems += [f"writes outside its folder: {path}" for path in dict.fromkeys(strangers)]
         outcome.problems += [f"leaves in the home folder: {file}" for file in left_at_home(desk.home)]
         left = [file.name for file in desk.temporary.iterdir() if not TEMPORARY.fullmatch(file.name)]
