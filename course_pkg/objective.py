@@ -81,18 +81,14 @@ class Objective(nn.Module):
         self.model, self.plan = model, plan
         self.baseline = MovingBaseline()
         self.votes = WordVotes(model) if plan.words_first else None
-        self.spotting = False
 
-    def turn_to(self, update: int) -> None:
-        """Say which update comes next, counted from 0: with ``words_first`` the first ones teach the eyes alone."""
-        self.spotting = update < self.plan.words_first
-
-    def forward(self, *tensors: Tensor, whole: Callable[..., Batch | CaptionBatch]) -> Tensor:
-        """The loss of the batch that ``whole`` makes of its tensors."""
+    def forward(self, *tensors: Tensor, whole: Callable[..., Batch | CaptionBatch], update: int = 0) -> Tensor:
+        """The loss of the batch that ``whole`` makes of its tensors; ``update`` is the one that it serves."""
         batch, plan = whole(*tensors), self.plan
         if self.votes is not None and self.training:
-            features = self._seen(batch)
-            if self.spotting:
+            spotting = update < plan.words_first
+            features = self._seen(batch, learning=spotting)
+            if spotting:
                 return self.votes(features, batch)
             batch = dataclasses.replace(batch, source=features)
         rollout = self.model(batch)
@@ -106,10 +102,10 @@ class Objective(nn.Module):
             loss = loss + plan.doubly_stochastic * self._uneven(rollout, batch)
         return loss if rollout.log_probs is None else loss + self._reinforced(rollout, batch)
 
-    def _seen(self, batch: Batch | CaptionBatch) -> Tensor:
+    def _seen(self, batch: Batch | CaptionBatch, *, learning: bool) -> Tensor:
         """What the picture network makes of the pictures; once it has learned, nothing flows back to it."""
         assert isinstance(self.model.encoder, ImageEncoder) and isinstance(batch.source, Tensor)
-        with torch.set_grad_enabled(self.spotting):
+        with torch.set_grad_enabled(learning):
             return self.model.encoder.features(batch.source)
 
     def _uneven(self, rollout: Rollout, batch: Batch | CaptionBatch) -> Tensor:
@@ -154,8 +150,14 @@ def taken_apart(record: Record) -> tuple[tuple[Tensor, ...], Callable[..., Any]]
     return (*(fields[name] for name in plain), *(t for inner, _ in parts.values() for t in inner)), whole
 
 
-def loss_of(objective: nn.Module, batch: Batch | CaptionBatch) -> Tensor:
-    """The loss of a batch under an `Objective`, or under what Fabric wrapped around it."""
+def loss_of(objective: nn.Module, batch: Batch | CaptionBatch, update: int = 0) -> Tensor:
+    """The loss of a batch under an `Objective`, or under what Fabric wrapped around it.
+
+    Args:
+        objective: what is lowered.
+        batch: what is learned from, or measured.
+        update: which one it serves, counted from 0: with ``words_first`` the first ones teach the eyes alone.
+    """
     tensors, whole = taken_apart(batch)
-    loss: Tensor = objective(*tensors, whole=whole)
+    loss: Tensor = objective(*tensors, whole=whole, update=update)
     return loss

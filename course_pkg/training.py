@@ -271,8 +271,7 @@ class _Run:
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(self.recipe, self.at.update, self.total)
         self.objective.train()
-        self.bare.turn_to(self.at.update)
-        loss = loss_of(self.objective, batch)
+        loss = loss_of(self.objective, batch, self.at.update)
         self.optimiser.zero_grad(set_to_none=True)
         self.fabric.backward(loss)
         if plan.clip:

@@ -37,10 +37,10 @@ def squares(count: int, seed: int) -> tuple[CaptionBatch, torch.Tensor]:
     return CaptionBatch.collate(pictures, captions), place
 
 
-def learners(objective: Objective, batch: CaptionBatch) -> set[str]:
+def learners(objective: Objective, batch: CaptionBatch, update: int) -> set[str]:
     """The parts that a batch teaches."""
     objective.zero_grad(set_to_none=True)
-    loss_of(objective, batch).backward()
+    loss_of(objective, batch, update).backward()
     named = {name: p.grad for name, p in objective.named_parameters()}
     return {".".join(name.split(".")[:3]) for name, grad in named.items() if grad is not None and bool(grad.any())}
 
@@ -49,11 +49,9 @@ def test_first_the_eyes_learn_and_then_everything_else() -> None:
     objective, (batch, _) = Objective(captioner(), PLAN), squares(4, seed=1)
     eyes = {"model.encoder.network", "votes.votes.weight", "votes.votes.bias"}
     for update in range(PLAN.words_first):
-        objective.turn_to(update)
-        assert learners(objective, batch) == eyes
+        assert learners(objective, batch, update) == eyes
     for update in (PLAN.words_first, PLAN.words_first + 1):
-        objective.turn_to(update)
-        rest = learners(objective, batch)
+        rest = learners(objective, batch, update)
         assert "model.decoder.attention" in rest and "model.decoder.first" in rest
         assert not rest & eyes
 
@@ -61,10 +59,9 @@ def test_first_the_eyes_learn_and_then_everything_else() -> None:
 def test_afterwards_the_loss_is_the_models_own() -> None:
     model, (batch, _) = captioner(), squares(4, seed=1)
     objective = Objective(model, PLAN)
-    objective.turn_to(PLAN.words_first)
     logits = model(batch).logits
     wanted = sequence_cross_entropy(logits, batch.targets, batch.target_mask, reduction="sentence")
-    torch.testing.assert_close(loss_of(objective, batch), wanted)
+    torch.testing.assert_close(loss_of(objective, batch, PLAN.words_first), wanted)
 
 
 def test_what_is_measured_is_the_likelihood_whatever_is_learned() -> None:
@@ -72,15 +69,13 @@ def test_what_is_measured_is_the_likelihood_whatever_is_learned() -> None:
     objective = Objective(model, PLAN).eval()
     wanted = sequence_cross_entropy(model(batch).logits, batch.targets, batch.target_mask, reduction="sum")
     for update in (0, PLAN.words_first):
-        objective.turn_to(update)
-        torch.testing.assert_close(loss_of(objective, batch), wanted)
+        torch.testing.assert_close(loss_of(objective, batch, update), wanted)
 
 
 def test_without_words_first_eyes_and_words_learn_together() -> None:
     objective, (batch, _) = Objective(captioner(), Training()), squares(4, seed=1)
-    objective.turn_to(0)
     assert objective.votes is None
-    assert {"model.encoder.network", "model.decoder.attention"} <= learners(objective, batch)
+    assert {"model.encoder.network", "model.decoder.attention"} <= learners(objective, batch, 0)
 
 
 def test_places_learn_the_words_of_what_they_show_though_no_one_says_where() -> None:
@@ -88,9 +83,8 @@ def test_places_learn_the_words_of_what_they_show_though_no_one_says_where() -> 
     optimiser = torch.optim.Adam(objective.parameters(), lr=3e-3)
     batch, _ = squares(256, seed=1)
     for update in range(200):
-        objective.turn_to(update)
         optimiser.zero_grad()
-        loss_of(objective, batch.take(torch.arange(32) + 32 * (update % 8))).backward()
+        loss_of(objective, batch.take(torch.arange(32) + 32 * (update % 8)), update).backward()
         optimiser.step()
     new, place = squares(100, seed=2)
     with torch.no_grad():
