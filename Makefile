@@ -9,7 +9,7 @@ PORT ?= 8000
 export OMP_NUM_THREADS := 1
 export PYTHONHASHSEED := 0
 
-.PHONY: help book serve notebooks test lint test-all address clean
+.PHONY: help book serve lab notebooks test lint test-all address clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -24,6 +24,9 @@ book: $(STAMP) ## run the notebooks whose inputs changed, build the pages, print
 
 serve: book ## build, then serve the pages on this machine (PORT=8000)
 	@$(PY) -m http.server $(PORT) --bind 127.0.0.1 --directory _build/html
+
+lab: $(STAMP) ## open the chapters in JupyterLab, to change and run them
+	@$(VENV)/bin/jupyter lab book
 
 notebooks: $(STAMP) ## run every notebook and store its clean outputs (N="book/05*.ipynb" for some)
 	@$(PY) tools/run_notebooks.py $(N)
