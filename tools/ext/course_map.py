@@ -20,7 +20,7 @@ OPENED = 2  # the chapter that opens the debts
 # What the ends of the chapters say that they pay ("Which debt is paid?"); a test holds the two together.
 DEBTS: dict[str, dict[int, str]] = {
     "lengthy sentences": {7: "mostly paid"},
-    "time": {14: "paid in training"},
+    "time": {14: "part paid"},
     "not human-like": {8: "part paid", 11: "part paid", 13: "part paid"},
 }
 
