@@ -235,6 +235,11 @@ def link(name: str) -> str:
     return f"{{py:obj}}`{'.'.join(path)} <{name}>`"
 
 
+def in_plain(test: str) -> str:
+    """A test's name as a sentence reads."""
+    return test.removeprefix("test_").replace("_", " ")
+
+
 def cell(lines: Sequence[str], first: str) -> list[str]:
     """One cell of a list table, a paragraph for each line."""
     shown = [line for line in lines if line] or ["–"]
@@ -244,13 +249,13 @@ def cell(lines: Sequence[str], first: str) -> list[str]:
 def equation_rows(paper: str, papers: Papers, computed: Mapping[str, Sequence[str]]) -> list[str]:
     """The table of one paper, as Markdown."""
     costs = [row for row in stored() if row["of"] in MODELS[paper]]
-    lines = ["````{list-table}", ":header-rows: 1", ":class: papers equations", ":widths: 42 40 18", ""]
+    lines = ["````{list-table}", ":header-rows: 1", ":class: papers equations", ":widths: 45 37 18", ""]
     lines += ["* - equation", "  - in the package, and what proves it", "  - departs, and its cost"]
     for equation in papers.equations:
         if not equation.id.startswith(paper):
             continue
         formula = f"${equation.formula}$" if equation.formula else ""
-        tests = [f"`{name}` in `tests/{file}`" for file, name in (test.split("::") for test in equation.proved)]
+        tests = [f"{in_plain(name)} (`{file}`)" for file, name in (test.split("::") for test in equation.proved)]
         parts = []
         for id in equation.departs:
             own = ", ".join(brief(row) for row in costs if row["departure"] == id)
