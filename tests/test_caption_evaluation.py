@@ -76,10 +76,12 @@ def test_captions_do_not_know_the_references(
     tiny: Captioner, images: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     handed = []
-    monkeypatch.setattr(caption_evaluation, "caption_scores", lambda made, references: handed.append(made) or {})
-    for captions in [(("a dog",), ("b",), ("c",)), (("c",), ("a dog",), ("the red ball",))]:
+    monkeypatch.setattr(caption_evaluation, "caption_scores", lambda *given: handed.append(given) or {})
+    several = [(("a dog",), ("b",), ("c",)), (("c",), ("a dog",), ("the red ball",))]
+    for captions in several:
         evaluate_captions(tiny, Captioned(images, captions, "x"))
-    assert handed[0] == handed[1]
+    assert handed[0][0] == handed[1][0] == [one.caption for one in tiny.caption(images)]
+    assert [references for _, references in handed] == several, "each beside its own picture"
 
 
 def test_photographs_go_through_kept_features(images: tuple[Path, ...], tmp_path: Path) -> None:
@@ -125,6 +127,25 @@ def test_a_gaze_that_is_told_where_to_look_is_measured_exactly(images: tuple[Pat
     wrong = point(looking([LOWER_RIGHT] * 4 + [UPPER_LEFT]), located(images, things, [(caption,)]))
     assert wrong["pointing"]["score"] == wrong["mass"]["score"] == 0
     assert "features" not in right["baselines"], "it sees by its own network"
+
+
+def test_the_guesses_are_what_their_names_say(images: tuple[Path, ...]) -> None:
+    """A thing in a corner: an even gaze has its area there, the middle has nothing."""
+    thing = Thing("dog", (0.2, 0.0, 0.35, 0.2))
+    mask = thing.mask(View.of((48, 32)))
+    assert 0 < mask.mean() < 1 / 8
+    told = point(looking([LOWER_RIGHT]), located(images, [(thing,)], [("dog",)]))["baselines"]
+    assert told["uniform"]["mass"]["score"] == pytest.approx(mask.mean())
+    assert told["centre"]["mass"]["score"] == told["centre"]["pointing"]["score"] == 0
+
+
+def test_another_word_names_something_else(images: tuple[Path, ...]) -> None:
+    """The dog that is named twice looks left, all other words look right."""
+    looks = [LOWER_RIGHT, UPPER_LEFT, LOWER_RIGHT, LOWER_RIGHT, UPPER_LEFT, LOWER_RIGHT]
+    things = [(Thing("dog", LEFT),)]
+    record = point(looking(looks), located(images, things, [("a dog throws the dog",)]))
+    assert record["n"] == 2 and record["mass"]["score"] == pytest.approx(1)
+    assert record["baselines"]["another_word"]["mass"]["score"] == 0
 
 
 @pytest.mark.parametrize(("shift", "name"), [(-1, "before"), (0, "same"), (1, "after")])

@@ -173,6 +173,16 @@ def test_photographs_are_read_as_the_maps_that_joined_make_the_annotations() -> 
     torch.testing.assert_close(Photographs(store).read([1]), coarse[1:2].float())
 
 
+def test_drawn_scenes_are_read_as_they_were_drawn(tmp_path: Path, few: None) -> None:
+    corpus = prepare_captions(tiny(tmp_path))
+    for pictures, seed in ((corpus.pictures, 1), (corpus.validation_pictures, 1_000_001)):
+        drawn = scenes.make(6, seed=seed, size=32)
+        assert isinstance(pictures, Drawn)
+        for row in (0, 5):
+            wanted = torch.from_numpy(drawn[row].image.copy()).permute(2, 0, 1)  # colour, row, column
+            assert torch.equal(pictures.read([row])[0], wanted)
+
+
 def test_a_batch_is_taken_apart_and_made_whole_again() -> None:
     maps = FeatureMaps(torch.rand(2, 16, 2), torch.rand(2, 4, 5))
     batch = CaptionBatch.collate(maps, [(5, EOS), (6, 7, EOS)])
