@@ -132,9 +132,10 @@ def test_a_gaze_that_is_told_where_to_look_is_measured_exactly(images: tuple[Pat
 def test_the_guesses_are_what_their_names_say(images: tuple[Path, ...]) -> None:
     """A thing in a corner: an even gaze has its area there, the middle has nothing."""
     thing = Thing("dog", (0.2, 0.0, 0.35, 0.2))
-    mask = thing.mask(View.of((48, 32)))
+    model = looking([LOWER_RIGHT])
+    mask = thing.mask(model.see(images[0]).view)
     assert 0 < mask.mean() < 1 / 8
-    told = point(looking([LOWER_RIGHT]), located(images, [(thing,)], [("dog",)]))["baselines"]
+    told = point(model, located(images, [(thing,)], [("dog",)]))["baselines"]
     assert told["uniform"]["mass"]["score"] == pytest.approx(mask.mean())
     assert told["centre"]["mass"]["score"] == told["centre"]["pointing"]["score"] == 0
 
