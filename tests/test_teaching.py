@@ -1,20 +1,27 @@
 """The page for instructors keeps its promises: minutes add up, names exist, its project runs as it stands, and each
 widget has a page of its own that is alive, accessible, and large on a projector."""
 
+import base64
+import io
 import json
 import re
 import sys
+import zipfile
 from html import escape
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import nbformat
 import pytest
+import slide_figures
 import torch
 import typeset
 import yaml
 from browser import PHONE, ROOT, WIDE, Watched, opened
+from PIL import Image
 from playwright.sync_api import Browser, Locator, expect
+from run_notebooks import book_notebooks
 from site_links import broken_links, read_pages
 from test_book import sideways, violations
 from test_book_widgets import PLACED
@@ -406,3 +413,50 @@ def test_without_scripts_a_framed_page_says_the_same(chromium: Browser, address:
     with opened(chromium, address, java_script_enabled=False) as watched:
         text = watched.open("embed/alignment-scrubber.html").locator("main").inner_text()
         assert [word for word in PLACED["08_reading_alpha"][0]["state"]["source"] if word not in text] == []
+
+
+# --- figures for slides -------------------------------------------------------------------------------------------
+
+
+def stored_figures() -> list[tuple[str, bytes | str]]:
+    """The alternative text and the picture of each figure that the chapters hold, in order."""
+    found: list[tuple[str, bytes | str]] = []
+    for number in range(1, 15):
+        for cell in chapter(number):
+            for output in cell.get("outputs", []):
+                data = output.get("data", {})
+                drawing, chart = data.get("image/svg+xml"), data.get("image/png")
+                if drawing or chart:
+                    found.append((cell.metadata["mystnb"]["image"]["alt"], drawing or base64.b64decode(chart)))
+    return found
+
+
+def test_the_archive_has_every_figure_with_its_words_and_its_source(tmp_path: Path) -> None:
+    archive = tmp_path / "new/figures.zip"
+    slide_figures.write_figures({path: path for path in book_notebooks()}, archive)
+    with zipfile.ZipFile(archive) as file:
+        names_inside = [name for name in file.namelist() if name != "figures.md"]
+        told = file.read("figures.md").decode()
+        assert names_inside == sorted(names_inside) and len(names_inside) == len(stored_figures())
+        for name, (alt, held) in zip(names_inside, stored_figures(), strict=True):
+            source = f"Learning Where to Look, chapter {int(name[:2])} ("
+            assert f"## {name}\n\n{alt}\n\nSource: {source}" in told
+            if isinstance(held, str):
+                root = ElementTree.fromstring(file.read(name))
+                space = "{http://www.w3.org/2000/svg}"
+                assert root.findtext(f"{space}title") == alt and source in root.findtext(f"{space}desc", "")
+                assert float(root.get("width", "").removesuffix("pt")) > 100 and name.endswith(".svg")
+            else:
+                with Image.open(io.BytesIO(file.read(name))) as ours, Image.open(io.BytesIO(held)) as theirs:
+                    assert ours.text["Description"] == alt and source in ours.text["Copyright"]
+                    assert "CC BY 4.0" in ours.text["Copyright"]
+                    assert ours.convert("RGBA").tobytes() == theirs.convert("RGBA").tobytes()
+    again = tmp_path / "again.zip"
+    slide_figures.write_figures({path: path for path in book_notebooks()}, again)
+    assert again.read_bytes() == archive.read_bytes()
+
+
+def test_the_site_has_the_archive_that_the_page_links_to(site: Path) -> None:
+    assert f"(../{slide_figures.ARCHIVE})" in PAGE
+    assert zipfile.is_zipfile(site / slide_figures.ARCHIVE)
+    assert f'href="../{slide_figures.ARCHIVE}"' in (site / "book/teaching.html").read_text(encoding="utf-8")

@@ -20,6 +20,7 @@ import nbformat
 from embed_pages import write_pages
 from finish_pages import finish
 from run_notebooks import ROOT, book_notebooks, execute_all
+from slide_figures import ARCHIVE, write_figures
 from widget_pages import show_on_page
 
 BUILD = ROOT / "_build"
@@ -96,6 +97,7 @@ def run_sphinx(source: Path, html: Path, notebooks: dict[Path, Path]) -> None:
     if subprocess.run(command, cwd=source, env=environment, stdout=subprocess.DEVNULL).returncode:
         sys.exit("The book was not built: see the warnings above.")
     write_pages(notebooks, source.parent / "_build/html")
+    write_figures(notebooks, source.parent / "_build/html" / ARCHIVE)
     finish(source.parent / "_build/html")
     shutil.rmtree(html, ignore_errors=True)
     html.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 """Sphinx extension: the teaching page lists each interactive figure that has an address of its own.
 
-The pages behind these addresses are written by ``tools/embed_pages.py`` after Sphinx has run, so links to them are
-plain HTML here: Sphinx would look for them among its own pages.
+The pages behind these addresses (``tools/embed_pages.py``) and the archive of figures (``tools/slide_figures.py``) are
+written after Sphinx has run, so links to them are plain HTML here: Sphinx would look for them among its own pages.
 """
 
 import re
@@ -15,7 +15,7 @@ from course_pkg.exercises.variants import kinds
 PAGE = "book/teaching"
 MARK = "<!-- every widget -->"
 SHEETS = "<!-- every variant -->"
-LINK = re.compile(r"\[([^\]]+)\]\((\.\./embed/[\w-]+\.html)\)")
+LINK = re.compile(r"\[([^\]]+)\]\((\.\./(?:embed/[\w-]+\.html|figures/[\w-]+\.zip))\)")
 
 
 @dataclass(frozen=True)
