@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
-from results_tables import table_node, text_of
+from results_tables import passport_node, table_node, text_of
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
@@ -85,12 +85,14 @@ class ModelCards(SphinxDirective):
         section = nodes.section(ids=[place])
         section += nodes.title("", "", nodes.literal("", name))
         if "headline" in config:
-            best = config["headline"]
-            section += nodes.paragraph("", "", nodes.strong("", f"{best['metric']} {text_of(best['score'])}"))
+            best, unit = config["headline"], " %" if config["headline"]["metric"] == "exact match" else ""
+            section += nodes.paragraph("", "", nodes.strong("", f"{best['metric']} {text_of(best['score'])}{unit}"))
             section[-1] += nodes.Text(f" on {best['data']}")
         section += self.parse_text_to_nodes(body_of(name))
-        for table in list(section.findall(nodes.table)) if result else []:
-            table.parent.replace(table, table_node(result))
+        if result:
+            (table,), (_, signatures) = section.findall(nodes.table), section.findall(nodes.bullet_list)
+            table.replace_self(table_node(result))
+            signatures.replace_self(passport_node(result["passport"]["signature"]))
         if lengths := by_length(result):
             section += nodes.paragraph("", "On the test set, by the length of the source:")
             section += table_node(lengths)
