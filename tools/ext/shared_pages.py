@@ -24,11 +24,20 @@ def description_of(texts: list[str]) -> str:
     return told if len(told) >= SHORTEST or told == whole else whole[: LONGEST - 1].rsplit(" ", 1)[0] + "…"
 
 
+def plain(formula: str) -> str:
+    """A letter of a formula without its index; nothing of what takes more than a letter."""
+    letter = re.sub(r"_(?:\{[^}]*\}|\w)", "", formula).replace(r"\alpha", "α")
+    return "" if set(letter) & set("\\{}") else letter
+
+
 def lead_of(doctree: nodes.document) -> list[str]:
     """The first paragraphs of a chapter, without a line in italics above them."""
     [whole] = [node for node in doctree.children if isinstance(node, nodes.section)]
     lead = [node for node in whole.children[:8] if isinstance(node, nodes.paragraph)]
-    return [node.astext() for node in lead if not isinstance(node[0], nodes.emphasis) or len(node) > 1]
+    kept = [node.deepcopy() for node in lead if not isinstance(node[0], nodes.emphasis) or len(node) > 1]
+    for formula in [formula for node in kept for formula in node.findall(nodes.math)]:
+        formula.replace_self(nodes.Text(plain(formula.astext())))
+    return [node.astext() for node in kept]
 
 
 def describe(app: Sphinx, doctree: nodes.document) -> None:
