@@ -16,6 +16,7 @@ Changes of how a model writes (D7, and the look in testing of D12) are measured 
 """
 
 import json
+import math
 import statistics
 import sys
 import time
@@ -337,11 +338,18 @@ def name_of(setting: Setting, seed: int) -> str:
 
 
 def runs(
-    folder: Path, seeds: Sequence[int], more: Sequence[int], share: float, size: int, tests: int
+    folder: Path,
+    seeds: Sequence[int],
+    more: Sequence[int],
+    share: float,
+    size: int,
+    tests: int,
+    minutes: float = math.inf,
 ) -> dict[str, Any]:
-    """Every run by its file's name, those that are missing trained now, seed by seed."""
+    """Every finished run by its file's name; those that are missing are trained now, as long as there are minutes."""
     found: dict[str, Any] = {}
     folder.mkdir(parents=True, exist_ok=True)
+    start = time.monotonic()
     for seed in (*seeds, *more):
         texts: Text | None = None
         for setting in SETTINGS:
@@ -349,6 +357,8 @@ def runs(
                 continue
             path = folder / name_of(setting, seed)
             if not path.exists():
+                if time.monotonic() - start >= 60 * minutes:
+                    continue
                 data: Text | Boards
                 if setting.of in ("rnnsearch", "encdec"):
                     data = texts = texts or text(seed, size, tests)
@@ -386,20 +396,23 @@ def compared(own: Sequence[dict[str, float]], usual: Sequence[dict[str, float]],
 
 
 def rows_of(found: dict[str, Any], seeds: Sequence[int], more: Sequence[int]) -> list[dict[str, Any]]:
-    """The table: every default, then what departs from it, in the order of the departures' numbers."""
+    """The table: every default, then what departs from it, in the order of the departures' numbers.
+
+    A change that was not trained with the last seeds has fewer differences, one that was not trained at all no row.
+    """
     rows, usual = [], {}
     for setting in SETTINGS:
         said = {"departure": setting.departure or "none", "change": setting.change, "of": setting.of}
+        names = [name_of(setting, seed) for seed in (seeds if setting.departure else (*seeds, *more))]
+        own = [found[name] for name in names if name in found]
         if setting.departure:
-            own = [found[name_of(setting, seed)] for seed in seeds]
-            rows.append({**said, **compared(own, usual[setting.of])})
+            rows += [{**said, **compared(own, usual[setting.of])}] if own else []
             continue
-        own = usual[setting.of] = [found[name_of(setting, seed)] for seed in (*seeds, *more)]
-        alone = {"loss": round(statistics.fmean(run["loss"] for run in own[: len(seeds)]), 4)}
-        alone["exact"] = round(statistics.fmean(run["exact"] for run in own[: len(seeds)]), 1)
-        rows.append(
-            {**said, **alone, "spread": round(span(own, "loss"), 4), "exact_spread": round(span(own, "exact"), 1)}
-        )
+        usual[setting.of] = own
+        for key, before, digits in (("loss", "", 4), ("exact", "exact_", 1)):
+            said |= {key: round(statistics.fmean(run[key] for run in own[: len(seeds)]), digits)}
+            said |= {f"{before}spread": round(span(own, key), digits)}
+        rows.append(said)
     for departure, change, of, how in WRITING:
         own = [run["writing"][f"{departure}: {change}"] for run in usual[of][: len(seeds)]]
         said = {"departure": departure, "change": change, "of": of}
@@ -426,7 +439,8 @@ def result(found: dict[str, Any], arguments: Any) -> dict[str, Any]:
             tokenisation="words and punctuation; a vocabulary for each side; cased, raw text",
             signature=bleu(["a"], ["a"]).signature + " (no BLEU is shown)",
             decoding="greedy unless a row says otherwise; the loss under teacher forcing",
-            seeds=f"training and data {', '.join(map(str, seeds))}; the default also {', '.join(map(str, more))}",
+            seeds=f"training and data {', '.join(map(str, seeds))}, as many as a row has differences; the default also "
+            f"{', '.join(map(str, more))}",
             hardware=f"{arguments.hardware}, one thread, the machine busy with other work",
             cost={
                 "runs": len(found),
@@ -447,6 +461,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for name, value in (("size", SIZE), ("tests", TESTS)):
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--share", type=float, default=1.0, help="of the updates, for a rehearsal")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="of training; then with what is finished")
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
     parser.add_argument("--more-seeds", type=int, nargs="*", default=MORE_SEEDS)
     arguments = parser.parse_args(argv)
@@ -457,6 +472,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         arguments.share,
         arguments.size,
         arguments.tests,
+        arguments.minutes,
     )
     write_json(arguments.package / "results" / "departures.json", result(found, arguments))
 

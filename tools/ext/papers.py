@@ -220,7 +220,7 @@ def in_words(row: Mapping[str, Any]) -> str:
     by_loss = row["difference"] is not None
     digits, unit = (3, "nats a word") if by_loss else (1, "points of exact match")
     mean, each, spread = (row[("" if by_loss else "exact_") + key] for key in ("difference", "differences", "spread"))
-    seeds = ", ".join(signed(value, digits) for value in each)
+    seeds = ", ".join(signed(value, digits) for value in each) if len(each) > 1 else "one seed"
     verdict = "more than seeds differ by" if row["seen"] else "may be chance: seeds differ by"
     more = f"; exact match {signed(row['exact_difference'], 1)} points" if by_loss else ""
     return (
