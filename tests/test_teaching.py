@@ -174,7 +174,7 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)
 
 
-SETTINGS = '["data.pairs=16000", "training.epochs=4"]'
+SETTINGS = '["training.epochs=2"]'
 TINY = [
     *["data.pairs=240", "data.toy_words=6", "data.validation_pairs=4", "training.epochs=6"],
     *["training.batch_size=16", "training.learning_rate=1e-2", "training.schedule=constant", "training.warmup=0"],

@@ -116,8 +116,8 @@ def listed(home: str) -> str:
 
 def sheets() -> str:
     """Markdown: the kinds of exercises by hand with fresh numbers."""
-    rows = [f"| `{kind.name}` | {kind.chapter} | {kind.title}: {kind.asks} |" for kind in kinds()]
-    return "\n".join(["| kind | chapter | what is worked out |", "|---|---|---|", *rows])
+    rows = [f"| `{kind.name}` | {kind.chapter} | {kind.title} | {kind.asks} |" for kind in kinds()]
+    return "\n".join(["| kind | chapter | exercise | what is worked out |", "|---|---|---|---|", *rows])
 
 
 def fill_in(app: Sphinx, page: str, source: list[str]) -> None:
