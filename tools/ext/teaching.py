@@ -67,7 +67,7 @@ EMBEDDED = (
     ),
     Embedded(
         "epochs", "06_training_rnnsearch", 0, "α through the epochs",
-        "Move the epoch: when do the looks find their words?", 1040,
+        "Move the epoch: when do the looks find their words?", 1090,
     ),
     Embedded(
         "length-curve", "07_translating_and_scoring", 0, "Quality against length",
@@ -75,11 +75,11 @@ EMBEDDED = (
     ),
     Embedded(
         "alignment-scrubber", "08_reading_alpha", 0, "Reading α",
-        "Choose a French word and see where the model looked; then turn its gaze.", 1000,
+        "Choose a French word and see where the model looked; then turn its gaze.", 1380,
     ),
     Embedded(
         "two-models", "08_reading_alpha", 1, "One sentence, two models",
-        "The same sentence under a model of the toy grammar and one of real text.", 1010,
+        "The same sentence under a model of the toy grammar and one of real text.", 1050,
     ),
     Embedded(
         "gaze", "11_soft_visual_attention", 0, "A captioner's gaze",
