@@ -82,7 +82,7 @@ class ModelCards(SphinxDirective):
         place, known = nodes.make_id(f"card-{name}"), self.env.domains["std"].data
         known["labels"][place] = (self.env.docname, place, name)
         known["anonlabels"][place] = (self.env.docname, place)
-        section = nodes.section(ids=[place])
+        section = nodes.section(ids=[place], classes=["model-card"])
         section += nodes.title("", "", nodes.literal("", name))
         if "headline" in config:
             best, unit = config["headline"], " %" if config["headline"]["metric"] == "exact match" else ""
