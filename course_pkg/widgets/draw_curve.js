@@ -132,10 +132,13 @@ function render({ model, el }) {
 
   function spot(event) {
     const box = chart.getBoundingClientRect();
-    const { left, band, bottom, height } = scale;
+    const { left, band, bottom, height, width, tall } = scale;
+    // Where the page is enlarged, a pixel of the screen is less than a unit of the drawing.
+    const x = ((event.clientX - box.left) * width) / (box.width || width);
+    const y = ((event.clientY - box.top) * tall) / (box.height || tall);
     return {
-      at: clamp((event.clientX - box.left - left) / band - 0.5, 0, count - 1),
-      value: clamp(((bottom - (event.clientY - box.top)) / height) * top, 0, top),
+      at: clamp((x - left) / band - 0.5, 0, count - 1),
+      value: clamp(((bottom - y) / height) * top, 0, top),
     };
   }
 
@@ -215,7 +218,7 @@ function render({ model, el }) {
     const [left, right, ceiling, bottom] = [36, width - 6, 30, tall - 52];
     const band = (right - left) / count;
     const height = bottom - ceiling;
-    scale = { left, right, bottom, band, height, x: (at) => left + band * (at + 0.5), y: (value) => bottom - (value / top) * height };
+    scale = { left, right, bottom, band, height, width, tall, x: (at) => left + band * (at + 0.5), y: (value) => bottom - (value / top) * height };
     const focused = handles.indexOf(document.activeElement);
     chart.setAttribute("height", tall);
     chart.setAttribute("viewBox", `0 0 ${width} ${tall}`);
