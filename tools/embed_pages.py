@@ -33,8 +33,8 @@ TEMPLATE = """\
 <p>{task}</p>
 {host}
 </main>
-<footer><p><span><a href="../book/{chapter}.html" target="_blank" rel="noopener">Learning Where to Look, chapter \
-{number}</a>, CC BY 4.0</span> <button type="button" id="projector" aria-pressed="false" hidden>Projector</button></p></footer>
+<footer><p><span><a href="../book/{chapter}.html" target="_blank" rel="noopener">\
+Learning Where to Look, chapter {number}</a>, CC BY 4.0</span> <button type="button" id="projector" aria-pressed="false" hidden>Projector</button></p></footer>
 </body>
 </html>
 """
