@@ -34,7 +34,8 @@ TEMPLATE = """\
 {host}
 </main>
 <footer><p><span><a href="../book/{chapter}.html" target="_blank" rel="noopener">\
-Learning Where to Look, chapter {number}</a>, CC BY 4.0</span> <button type="button" id="projector" aria-pressed="false" hidden>Projector</button></p></footer>
+Learning Where to Look, chapter {number}</a>, CC BY 4.0</span>
+<button type="button" id="projector" aria-pressed="false" hidden>Projector</button></p></footer>
 </body>
 </html>
 """
