@@ -342,6 +342,7 @@ def test_a_score_is_abstract():
 
 def hard(**changes):
     attention = HardAttention(AdditiveScore(Q, D, A), **changes).double()
+    attention.score.v_a.data.mul_(20)  # weights far from even, or wrong chances of a draw would go unnoticed
     annotations = torch.where(MASK.unsqueeze(-1), torch.randn(B, S, D).double(), 1e4)
     return attention, torch.randn(B, Q).double(), annotations
 
@@ -374,6 +375,7 @@ def test_positions_are_drawn_as_often_as_the_weights_say(when):
     glimpse = attention(query[rows], memory)
     drawn = torch.nn.functional.one_hot(glimpse.position, S).double().view(draws, B, S).mean(0)
     weights = glimpse.weights[:B]
+    assert weights.amax() > 3 * weights[MASK].amin()
     error = (weights * (1 - weights) / draws).sqrt()
     assert ((drawn - weights).abs() <= 5 * error).all()
     assert (drawn[~MASK] == 0).all() and (drawn[MASK] > 0).all()

@@ -332,3 +332,13 @@ def test_gradients_agree_with_finite_differences(make):
 
     arguments = encoded.annotations.requires_grad_(), encoded.summary.requires_grad_()
     assert torch.autograd.gradcheck(outcome, arguments, fast_mode=True)
+
+
+def test_weights_in_half_precision_are_made_again_in_single():
+    """Columns of α are summed over many steps (the penalty): what is kept of each has to sum to 1."""
+    made = decoder().float().bfloat16()
+    annotations = torch.randn(B, S, D).bfloat16()
+    encoded = Encoded(annotations, torch.ones(B, S, dtype=torch.bool), annotations.mean(1))
+    weights = made(INPUTS, encoded).weights
+    assert weights.dtype == torch.float32
+    torch.testing.assert_close(weights.sum(-1), torch.ones(B, T), rtol=0, atol=1e-6)

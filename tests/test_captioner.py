@@ -51,7 +51,12 @@ def small() -> Captioner:
     return captioner(SMALL)
 
 
-def test_a_caption_is_what_beam_search_finds(small: Captioner) -> None:
+@pytest.mark.parametrize("talkative", [False, True])
+def test_a_caption_is_what_beam_search_finds(talkative: bool) -> None:
+    small = captioner(SMALL)
+    if talkative:
+        with torch.no_grad():
+            small.model.decoder.output.L_o.bias[EOS] -= 8
     images = [noise(seed) for seed in range(3)]
     pixels = torch.from_numpy(np.stack([np.asarray(i) for i in images]).transpose(0, 3, 1, 2).copy())
     with torch.inference_mode():
@@ -65,11 +70,14 @@ def test_a_caption_is_what_beam_search_finds(small: Captioner) -> None:
             length_penalty=0.5,
             forbid=(PAD, BOS, UNK),
         )
+    alike = []
     for row, caption in enumerate(small.caption(images, beam=4, length_penalty=0.5)):
         length = int(found.lengths[row, 0])
         assert caption.caption == small.target.decode(found.tokens[row, 0, :length].tolist())
         np.testing.assert_allclose(caption.weights, found.weights[row, 0, :length].numpy(), rtol=1e-4, atol=1e-6)
         assert caption.weights.shape == (length, 16) and caption.maps().shape == (length, 4, 4)
+        assert caption.maps()[1, 2, 3] == caption.weights[1, 4 * 2 + 3]  # row by row
+        alike.append(np.allclose(caption.weights, found.weights[row, 1, :length].numpy(), rtol=1e-3))
         np.testing.assert_allclose(caption.weights.sum(axis=1), 1, rtol=1e-5)
         assert caption.gate is not None and found.gate is not None
         np.testing.assert_allclose(caption.gate, found.gate[row, 0, :length].numpy(), rtol=1e-4)
@@ -77,6 +85,7 @@ def test_a_caption_is_what_beam_search_finds(small: Captioner) -> None:
         pairs = [(t, word) for t, word in zip(caption.tokens, caption.words, strict=True) if word is not None]
         assert [word for _, word in pairs] == list(range(len(pairs)))
         assert [token for token, _ in pairs] == caption.caption.split()
+    assert all(alike) != talkative, "the weights of another hypothesis would go unnoticed"
 
 
 def test_a_picture_is_described_alike_in_any_company(small: Captioner) -> None:
@@ -126,6 +135,21 @@ def test_beam_and_length_penalty_are_the_models_unless_given(small: Captioner, m
     for how in ({}, {"beam": 4}, {"length_penalty": 0.0}):
         model.caption([noise(1)], **how)
     assert asked == [(2, 0.25), (4, 0.25), (2, 0.0)]
+
+
+def test_beam_and_length_penalty_reach_kept_features_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("efficientnet_lite_pytorch")
+    asked = []
+
+    def watched(*arguments: object, **how: object) -> object:
+        asked.append((how["beam_size"], how["length_penalty"]))
+        return beam_search(*arguments, **how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("course_pkg.captioner.beam_search", watched)
+    noise(1, 230, 230).save(tmp_path / "a.png")
+    store = features.cached([tmp_path / "a.png"], "efficientnet-lite0-14", folder=tmp_path / "f", progress=False)
+    captioner(PHOTOGRAPHS).caption_features(store, 3, 0.5)
+    assert asked == [(3, 0.5)]
 
 
 def test_an_unknown_word_is_never_written_and_nothing_is_dropped_in_use() -> None:

@@ -25,6 +25,8 @@ def found(text: str) -> list[tuple[str, set[str]]]:
         ("people at dining room tables", [("people", {"person"}), ("dining room tables", {"dining table"})]),
         ("baseball bat", [("baseball bat", {"baseball bat"})]),
         ("dogs", [("dogs", {"dog"})]),
+        ("persons in glasses", [("persons", {"person"})]),
+        ("a glass and a wine glass", [("wine glass", {"wine glass"})]),
         ("dogged training of doggerel", []),
         ("", []),
     ],

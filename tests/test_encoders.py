@@ -447,6 +447,13 @@ def test_coordinates_tell_places_apart():
         assert torch.allclose(inner, inner[:1], atol=1e-6) != coordinates
 
 
+def test_the_first_coordinate_is_the_row_the_second_the_column():
+    row, column = SmallConvolutions(size=32, grid=4, feature_size=16)._places(torch.zeros(2, 5, 4, 4))[1]
+    along = torch.tensor([-1, -1 / 3, 1 / 3, 1])
+    torch.testing.assert_close(row, along[:, None].expand(4, 4))
+    torch.testing.assert_close(column, along[None].expand(4, 4))
+
+
 def test_an_images_features_do_not_depend_on_the_others():
     network, images = SmallConvolutions(size=32, grid=4, feature_size=16), torch.rand(3, 3, 32, 32)
     together = network(images)

@@ -272,6 +272,17 @@ def test_padding_steps_locations_and_batch_order_leave_the_penalty(goal, reducti
     torch.testing.assert_close(found, expected)
 
 
+def test_the_penalty_of_half_precision_weights_is_summed_in_single():
+    weights, steps, places = (
+        torch.rand(2, 40, 9).softmax(-1).bfloat16(),
+        torch.ones(2, 40).bool(),
+        torch.ones(2, 9).bool(),
+    )
+    found = doubly_stochastic_penalty(weights, steps, places)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, doubly_stochastic_penalty(weights.float(), steps, places))
+
+
 def test_the_penalty_leads_to_even_columns():
     """Gradient descent on the energies brings every location's share to C/L."""
     energies = rows_of_weights().log().requires_grad_()

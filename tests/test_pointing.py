@@ -33,6 +33,12 @@ def test_a_pixel_across_two_locations_counts_in_part_for_each() -> None:
     assert attention_mass(alpha, np.array([[[False, True, False]]]))[0] == pytest.approx(0.2 / 3 + 0.8 / 3)
 
 
+def test_weights_need_not_sum_to_one() -> None:
+    alpha, marked = weights(9), masks(9)
+    scale = np.arange(1.0, 10.0)[:, None, None]
+    np.testing.assert_allclose(attention_mass(scale * alpha, marked), attention_mass(alpha, marked))
+
+
 def test_pointing_is_the_middle_of_the_peak() -> None:
     alpha, marked = weights(40), masks(40)
     for one, mask, hit in zip(alpha, marked, pointing_accuracy(alpha, marked), strict=True):
@@ -88,6 +94,9 @@ def test_the_interval_counts_groups_not_values() -> None:
 def test_the_interval_keeps_unequal_groups_together() -> None:
     values, groups = np.array([1.0, 1.0, 1.0, 0.0]), [7, 7, 7, 2]
     assert ratio_interval(values, groups, seed=1, level=0.98) == (0.0, 1.0)
+    assert ratio_interval(values, groups, seed=1, level=0.4) == (0.75, 0.75), (
+        "one of each: four values, three of them 1"
+    )
     low, high = ratio_interval(np.full(4, 0.25), groups, seed=1)
     assert low == high == 0.25
 
