@@ -1,5 +1,6 @@
 """Model folders: ``model.safetensors`` (half precision), ``config.json`` and ``tokenizer.json``. Chapter 7."""
 
+import inspect
 import json
 import os
 import shutil
@@ -95,6 +96,7 @@ def build(
     architecture = settings.pop("architecture", None)
     if architecture not in BUILDERS:
         raise CourseError(f"Unknown architecture {architecture!r}: choose one of {', '.join(BUILDERS)}.")
+    _require_known(settings, architecture)
     if source_vocabulary is not None:
         settings["source_vocabulary"] = source_vocabulary
     if "features" in settings:
@@ -108,6 +110,14 @@ def build(
     except (TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise CourseError(f"The model's settings do not fit {architecture}: {reason}.") from error
+
+
+def _require_known(settings: dict[str, Any], architecture: str) -> None:
+    taken = [name for name in inspect.signature(BUILDERS[architecture]).parameters if not name.endswith("_vocabulary")]
+    known = [*taken, "features"] if architecture == "show_attend_tell" else taken
+    for name in settings:
+        if name not in known:
+            raise CourseError(f"{architecture} has no setting {name}: choose from {', '.join(known)}.")
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:

@@ -138,7 +138,7 @@ DAMAGE = {
     "vocabulary damaged": (_write("tokenizer.json", b'{"shared": {"kind": "word"}}'), "Not a stored vocabulary"),
     "no model": (lambda folder: edit(folder, model=None), "not written by this package"),
     "unknown architecture": (_model(architecture="transformer"), "Unknown architecture"),
-    "unknown setting": (_model(layers=3), "do not fit"),
+    "unknown setting": (_model(layers=3), "rnnsearch has no setting layers: choose from embedding_size"),
     "wrong type": (_model(state_size="8"), "settings do not fit|make no model"),
     "another size": (_model(state_size=9), "weights .* do not fit"),
     "no size": (_model(embedding_size=0, maxout_size=0), "make no model|do not fit"),
