@@ -25,8 +25,8 @@ book: $(STAMP) ## run the notebooks whose inputs changed, build the pages, print
 serve: book ## build, then serve the pages on this machine (PORT=8000)
 	@$(PY) -m http.server $(PORT) --bind 127.0.0.1 --directory _build/html
 
-lab: $(STAMP) ## open the chapters in JupyterLab, to change and run them
-	@$(VENV)/bin/jupyter lab book
+lab: $(STAMP) ## open the chapters in JupyterLab, to change and run them (LAB="--no-browser --allow-root" in a container)
+	@$(VENV)/bin/jupyter lab $(LAB) book
 
 notebooks: $(STAMP) ## run every notebook and store its clean outputs (N="book/05*.ipynb" for some)
 	@$(PY) tools/run_notebooks.py $(N)

@@ -103,8 +103,8 @@ def caption_html(records: Sequence[Record]) -> str:
     return page(
         f"{CSS}{_MORE_CSS}",
         f"""<p>While it writes a word, the model looks at the picture. The attention weights α of the regions add up
-to 1 for each word. In full light: where the word looks most; what is darker counts less. The gate β says how much of
-what it saw went into the word.</p>
+to 1 for each word. In full light: where the word looks most; what is darker counts less. What lies outside the part
+that the model sees stays dark. The gate β says how much of what it saw went into the word.</p>
 {sections}""",
     )
 

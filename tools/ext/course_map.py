@@ -34,7 +34,7 @@ def debt_after(debt: str, chapter: int) -> str:
 def debts_html(chapter: int) -> str:
     """The debts with their states, each with a mark; what this chapter itself pays is said."""
     if chapter < OPENED:
-        return "<p>Its three debts are opened in chapter 2.</p>"
+        return ""
     items = []
     for debt, paid in DEBTS.items():
         said = debt_after(debt, chapter)
