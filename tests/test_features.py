@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from refusals import refusal
 
-from course_pkg import feature_files, features
+from course_pkg import feature_files, features, pictures
 from course_pkg.corpora import cache_folder
 
 FINE, COARSE = "efficientnet-lite0-14", "efficientnet-lite0"
@@ -119,6 +119,19 @@ def test_other_pictures_are_not_found(photographs: list[Path], computed: list[in
     data[-20] ^= 1
     photographs[3].write_bytes(data)
     assert features._fingerprint(photographs) != before
+
+
+def test_pictures_are_fitted_as_asked(tmp_path: Path, computed: list[int]) -> None:
+    """Twice as wide as high: its middle alone, or all of it at half the width."""
+    path = tmp_path / "wide.png"
+    stripes = np.zeros((224, 448, 3), np.uint8)
+    stripes[:, : 448 // 3] = (200, 30, 20)
+    Image.fromarray(stripes).save(path)
+    net = features.network(FINE)
+    wanted = [net.maps(features.prepare(pictures.read_all([path], fit)))[0] for fit in ("crop", "squash")]
+    assert not torch.allclose(*wanted, rtol=1e-2, atol=1e-2)
+    for fit, maps in zip(("crop", "squash"), wanted, strict=True):
+        torch.testing.assert_close(kept([path], fit=fit).maps([0])[0].float(), maps, rtol=1e-2, atol=1e-2)
 
 
 def test_name_length_and_network_belong_to_what_features_are_found_by(

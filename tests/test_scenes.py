@@ -7,8 +7,8 @@ import pytest
 
 from course_pkg import scenes
 from course_pkg.notation import CourseError
-from course_pkg.scenes_grammar import USUAL, Description, Noun, tell
-from course_pkg.scenes_layout import Layout
+from course_pkg.scenes_grammar import COLOURS, USUAL, Description, Noun, tell
+from course_pkg.scenes_layout import PAINT, Layout
 from course_pkg.toy import COURSE_SENTENCE
 
 PAPER = (  # Xu et al. 2015, Figure 3, and the word underlined there
@@ -91,6 +91,19 @@ def test_taking_a_figure_away_changes_its_region_and_nothing_else(some: list[sce
             assert (changed & ~grown(region)).sum() <= 0.005 * region.size, (scene.caption, item)
             # what stands behind may be of the same colour there
             assert (changed & region).sum() >= 0.6 * region.sum(), (scene.caption, item)
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+def test_a_thing_has_the_colour_that_the_caption_says(colour: str) -> None:
+    """Of all colours that there are, the region's mean is nearest to the one that is told."""
+    for kind in ("ball", "car"):
+        scene = scenes.scene_of(Description(Noun(kind, colour), place="park"), seed=3)
+        at = next(k for k, token in enumerate(scene.tokens) if token == kind)
+        region = scene.regions[at]
+        assert region is not None and (colour in scene.tokens or colour == USUAL[kind])
+        mean = np.median(scene.image[region.mask], axis=0)
+        distance = {name: np.abs(mean - PAINT[name]).sum() for name in COLOURS}
+        assert min(distance, key=lambda name: distance[name]) == colour, (kind, mean)
 
 
 def test_a_word_points_at_the_figures_it_speaks_of_and_a_function_word_at_nothing(some: list[scenes.Scene]) -> None:

@@ -87,6 +87,13 @@ def test_words_speak_of_what_they_describe() -> None:
     assert all(roles[word] == () for word in ("a", "in", "on", "at", "with", "the"))
 
 
+def test_a_companion_is_not_the_subject() -> None:
+    what = Description(Noun("girl"), "sitting on", Noun("bed"), companion=Noun("frisbee", "pink"))
+    roles = {word.text: word.roles for word in tell(what)}
+    assert roles["girl"] == ("subject",) and roles["bed"] == ("object",)
+    assert roles["pink"] == roles["frisbee"] == ("companion",)
+
+
 # --- what can be guessed without looking --------------------------------------------------------------------------
 
 
