@@ -17,7 +17,7 @@ import torch
 from tiny_corpus import corpus, tiny
 from torch.nn.functional import log_softmax
 
-from course_pkg import training
+from course_pkg import objective, training
 from course_pkg.batching import Batch
 from course_pkg.checkpoints import build, load
 from course_pkg.notation import CourseError
@@ -227,7 +227,7 @@ def test_ctrl_c_at_any_moment_leaves_a_checkpoint_that_resumes(
 ) -> None:
     """A real signal, in the middle of an update, of validation, or of the writing of a file."""
     owner, name = {
-        "forward": (training, "sequence_cross_entropy"),
+        "forward": (objective, "sequence_cross_entropy"),
         "step": (torch.optim.Adam, "step"),
         "evaluation": (training, "greedy"),
         "record": (training, "write_atomically"),
