@@ -122,14 +122,22 @@ def test_several_captions_of_a_picture_are_looked_at_together(small: Captioner) 
         np.testing.assert_allclose(one.gate, alone.gate, rtol=1e-4)
 
 
-def test_beam_and_length_penalty_are_the_models_unless_given(small: Captioner, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, object]]:
+    """Beam width and length penalty of each search."""
+    searches = []
 
     def watched(*arguments: object, **how: object) -> object:
-        asked.append((how["beam_size"], how["length_penalty"]))
+        searches.append((how["beam_size"], how["length_penalty"]))
         return beam_search(*arguments, **how)  # type: ignore[arg-type]
 
     monkeypatch.setattr("course_pkg.captioner.beam_search", watched)
+    return searches
+
+
+def test_beam_and_length_penalty_are_the_models_unless_given(
+    small: Captioner, asked: list[tuple[object, object]]
+) -> None:
     settled = {**small.config, "decoding": {"beam_size": 2, "length_penalty": 0.25}}
     model = Captioner(Stored(small.model, None, small.target, settled))
     for how in ({}, {"beam": 4}, {"length_penalty": 0.0}):
@@ -137,15 +145,8 @@ def test_beam_and_length_penalty_are_the_models_unless_given(small: Captioner, m
     assert asked == [(2, 0.25), (4, 0.25), (2, 0.0)]
 
 
-def test_beam_and_length_penalty_reach_kept_features_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_beam_and_length_penalty_reach_kept_features_too(tmp_path: Path, asked: list[tuple[object, object]]) -> None:
     pytest.importorskip("efficientnet_lite_pytorch")
-    asked = []
-
-    def watched(*arguments: object, **how: object) -> object:
-        asked.append((how["beam_size"], how["length_penalty"]))
-        return beam_search(*arguments, **how)  # type: ignore[arg-type]
-
-    monkeypatch.setattr("course_pkg.captioner.beam_search", watched)
     noise(1, 230, 230).save(tmp_path / "a.png")
     store = features.cached([tmp_path / "a.png"], "efficientnet-lite0-14", folder=tmp_path / "f", progress=False)
     captioner(PHOTOGRAPHS).caption_features(store, 3, 0.5)
