@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import tomllib
-from html.parser import HTMLParser
 from pathlib import Path
 
 import nbformat
@@ -12,6 +11,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from site_links import Page
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -120,21 +120,6 @@ def test_the_buttons_are_set() -> None:
     assert CONFIG["repository"]["url"] == PROJECT["urls"]["Repository"]
 
 
-class Links(HTMLParser):
-    """The addresses of a page's links out."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.addresses: list[str] = []
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        """Keep where a link leads."""
-        address = dict(attributes).get("href")
-        if tag == "a" and address:
-            self.addresses.append(address)
-
-
 @each_notebook
 def test_a_chapters_buttons_open_that_chapter(site: Path, path: Path) -> None:
     page = (site / "book" / path.with_suffix(".html").name).read_text(encoding="utf-8")
@@ -143,7 +128,7 @@ def test_a_chapters_buttons_open_that_chapter(site: Path, path: Path) -> None:
         CONFIG["repository"]["branch"],
     )
     file = f"book/{path.name}"
-    buttons = {one for one in Links(page).addresses if re.search(r"//(colab|mybinder)\.", one) and path.name in one}
+    buttons = {one for one in Page(page).references if re.search(r"//(colab|mybinder)\.", one) and path.name in one}
     assert buttons == {
         f"https://colab.research.google.com/github/{owner_and_name}/blob/{branch}/{file}",
         f"https://mybinder.org/v2/gh/{owner_and_name}/{branch}?urlpath=lab/tree/{file}",
